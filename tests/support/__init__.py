@@ -1,0 +1,1 @@
+"""What tests start and put between: real programs, real services, a faulty wire."""
