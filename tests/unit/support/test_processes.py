@@ -91,7 +91,7 @@ def server(command, log_path, **options):
 
 def test_a_server_is_started_when_it_says_that_it_is_ready_and_keeps_its_port(log_path):
     with server(python(READY), log_path) as process:
-        assert len([line for line in process.lines if "/readyz" in line]) == 3
+        assert process.wait_for_log('"GET /readyz HTTP/1.1" 200') == 3
         url, pid = process.url, process.pid
         process.restart()
         assert process.url == url
