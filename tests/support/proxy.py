@@ -92,6 +92,8 @@ class TcpProxy:
         except OSError:
             client.transport.abort()
             return
+        for writer in (client, server):
+            writer.transport.set_write_buffer_limits(0)  # drain then waits for all, and cut loses nothing
         connection = _Connection(client, server)
         self._connections.add(connection)
         try:
@@ -99,11 +101,10 @@ class TcpProxy:
                 both_ways.create_task(self._forward_requests(client_reader, connection))
                 both_ways.create_task(self._forward_replies(server_reader, connection))
         except* ConnectionError:
-            connection.cut()
+            pass
         finally:
             self._connections.discard(connection)
-            client.close()
-            server.close()
+            connection.cut()
 
     async def _forward_requests(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
         tail = b""
