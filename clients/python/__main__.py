@@ -3,27 +3,26 @@
 import asyncio
 import json
 import logging
-import os
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import aiohttp
 import typer
 
-from .auth import TokenSource, login
-from .client import NotificationClient
+from .auth import login
 from .connection import TRANSPORTS
 from .errors import ClientError
-from .follow import Payload
-from .handlers import Handler
+from .listening import Listener
 from .output import JsonOutput, LineOutput
 from .publisher import Content, Publisher, PublishResult
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 SAFER = "Safer in the environment: other users of this machine can read arguments."
+
+T = TypeVar("T")
 
 app = typer.Typer(
     help="Receive and publish notifications.",
@@ -46,7 +45,7 @@ def listen(  # noqa: PLR0913  # the options of a command
             help=f"A token, or an API key bound to a person. {SAFER}",
         ),
     ] = None,
-    username: Annotated[str | None, typer.Option(help="Log in instead of giving a token.")] = None,
+    username: Annotated[str | None, typer.Option(help="Log in, instead of using a token.")] = None,
     password: Annotated[str | None, typer.Option(envvar="NOTIFY_PASSWORD", help=SAFER)] = None,
     state: Annotated[
         Path | None,
@@ -58,28 +57,28 @@ def listen(  # noqa: PLR0913  # the options of a command
             "--json", help="One JSON object a line; a position is stored after its line was flushed."
         ),
     ] = False,
-    websocket_only: Annotated[bool, typer.Option(help="Never fall back to polling.")] = False,
+    websocket_only: Annotated[bool, typer.Option("--websocket-only", help="Never fall back to polling.")] = False,
 ) -> None:
     """Show notifications as they come, until Ctrl-C.
 
     Exit code: 0 ended by a signal, 1 refused or given up, 2 wrong usage.
     """
-    if (token is None) == (username is None):
-        raise typer.BadParameter("give either a token (NOTIFY_TOKEN) or --username")
+    if token is None and username is None:
+        raise typer.BadParameter("give a token (NOTIFY_TOKEN) or --username")
     if username is not None and password is None:
         raise typer.BadParameter("--username needs --password (NOTIFY_PASSWORD)")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     output = JsonOutput() if as_json else LineOutput()
     transports = TRANSPORTS[:1] if websocket_only else TRANSPORTS
-    credentials = token if username is None else (username, password or "")
 
-    async def follow() -> bool:
-        source: str | TokenSource | None = (
-            await login(url, *credentials) if isinstance(credentials, tuple) else credentials
-        )
-        return await _listen(url, source or "", state, transports, output.show)
+    async def follow() -> Listener:
+        source = token or "" if username is None else await login(url, username, password or "")
+        listener = Listener(url, source, state, transports, output)
+        await listener.run()
+        return listener
 
-    raise typer.Exit(0 if _run(follow()) else 1)
+    if _run(follow()).gave_up:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -130,7 +129,23 @@ def send(  # noqa: PLR0913  # the options of a command
         async with Publisher(url, **credentials) as publisher:
             return await publisher.publish(to=to, title=title, idempotency_key=idempotency_key, **fields)
 
-    result = _run(publish())
-    if result is None:
-        raise typer.Exit(1)
-    print(json.dumps({name: getattr(result, name) for name in result.__slots__}, ensure_ascii=False))
+    print(json.dumps(asdict(_run(publish())), ensure_ascii=False))
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as exc:
+        raise typer.BadParameter(f"--data is not JSON: {exc}") from exc
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (ClientError, aiohttp.ClientError, OSError) as exc:
+        print(f"❌ {exc}", file=sys.stderr)
+        raise typer.Exit(1) from exc
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m clients.python")

@@ -24,11 +24,17 @@ class JsonOutput:
         sys.stdout.buffer.flush()
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit at once; `listen` has a session to end first."""
+        raise BrokenPipeError
+
+
 class LineOutput:
     """One line an event, with time, level, room and title. Characters that could steer a terminal are replaced."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = _Terminal(highlight=False, soft_wrap=True)
         self._lines = {
             "notification": _notification,
             "changed": _changed,
