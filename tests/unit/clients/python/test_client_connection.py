@@ -1,0 +1,223 @@
+import asyncio
+import contextlib
+import logging
+import time
+
+import pytest
+import socketio
+from aiohttp import web
+
+from clients.python import LoginError, session
+from clients.python.auth import FixedToken
+from clients.python.retry import Retry
+
+
+@contextlib.asynccontextmanager
+async def serving(handler):
+    """A server that answers everything with `handler`."""
+    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def test_delays_double_up_to_the_greatest_and_jitter_only_adds():
+    retry = Retry(3000, 30000, 10)
+    assert [retry.delay_ms(attempt, 0) for attempt in range(6)] == [3000, 6000, 12000, 24000, 30000, 30000]
+    assert retry.delay_ms(0, 1) == 3600
+    assert retry.delay_ms(10**9, 1) == 36000
+
+
+async def test_when_the_tries_are_used_up_it_is_offline_until_told_to_try(peer, start, record, caplog):
+    caplog.set_level(logging.INFO, "clients.python")
+    run = start()
+    await (await peer.connected()).begin({"user:1": 0})
+    await record.next("state", state="live")
+    port = int(peer.url.rpartition(":")[2])
+    await peer.stop()
+    await record.next("state", state="offline")
+    waits = [payload["attempt"] for event, payload in record.seen if payload.get("state") == "waiting" and event == "state"]
+    assert waits == [1, 2, 3]
+    assert "ms 后尝试重连（第 1 次）" in caplog.text
+    assert "🔔 [WS] 已达到最大重连次数" in caplog.text
+    await peer.start(port)
+    run.client.retry_now()
+    assert (await peer.connected()).sent["position"] == {"user:1": 0}
+
+
+async def test_retry_now_ends_a_wait(peer, start, record):
+    run = start()
+    link = await peer.connected()
+    await link.begin({"user:1": 0}, retry_ms={"first": 600_000, "max": 600_000, "tries": 3})
+    await record.next("state", state="live")
+    await link.cut()
+    await record.next("state", state="waiting")
+    run.client.retry_now()
+    await peer.connected()
+
+
+async def test_closing_ends_a_wait(peer, start, record):
+    run = start()
+    link = await peer.connected()
+    await link.begin({"user:1": 0}, retry_ms={"first": 600_000, "max": 600_000, "tries": 3})
+    await record.next("state", state="live")
+    await link.cut()
+    await record.next("state", state="waiting")
+    run.client.close()
+    await run.over()
+
+
+async def test_closing_ends_a_handshake_that_nobody_answers(start, record):
+    asked = asyncio.Event()
+
+    async def never(_request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with serving(never) as url:
+        run = start(url=url)
+        await asyncio.wait_for(asked.wait(), 5)
+        run.client.close()
+        await run.over()
+
+
+async def test_a_connection_that_is_closed_instead_of_answered_is_tried_again_soon(peer, start, record):
+    """That is how a server says "not now"; waiting for an answer to time out would cost ten seconds."""
+    visits = 0
+    accept = peer.sio.handlers["/"]["connect"]
+
+    async def shut(sid, environ, auth):
+        nonlocal visits
+        visits += 1
+        if visits == 1:
+            request = environ["aiohttp.request"]
+            request.transport.abort()
+            await asyncio.sleep(0)
+        return accept(sid, environ, auth)
+
+    peer.sio.on("connect", shut)
+    run = start()
+    started = time.monotonic()
+    run.client._retry = Retry(10, 10, 3)
+    await record.next("state", state="waiting")
+    await record.next("state", state="connecting")
+    assert time.monotonic() - started < 5
+
+
+async def test_websocket_is_what_it_connects_with(peer, start):
+    start()
+    await peer.connected()
+    assert peer.transports == ["websocket"]
+
+
+async def test_where_websocket_is_not_let_through_it_polls(peer, start, record):
+    peer.sio.eio.transports = ["polling"]
+    start()
+    link = await peer.connected()
+    assert peer.transports == ["polling"]
+    await link.begin({"user:1": 0})
+    await link.post("user:1", 1)
+    await record.next("notification", offset=1)
+
+
+async def test_a_polling_connection_that_falls_silent_is_left(peer, start, silence):
+    peer.sio.eio.transports = ["polling"]
+    peer.answers["ping"] = silence
+    start()
+    link = await peer.connected()
+    await link.begin({"user:1": 4}, heartbeat_s=0.02)
+    assert (await peer.connected()).sent == {"epoch": "e1", "position": {"user:1": 4}}
+
+
+async def test_where_only_websocket_is_allowed_it_never_polls(peer, start, record):
+    peer.sio.eio.transports = ["polling"]
+    start(transports=("websocket",))
+    await record.next("state", state="waiting")
+    assert peer.unvisited()
+
+
+async def test_a_server_under_a_path_is_found_there(start, record):
+    sio = socketio.AsyncServer(async_mode="aiohttp")
+    app = web.Application()
+    sio.attach(app, "notify/socket.io")
+    connected = asyncio.Event()
+    sio.on("connect", lambda *_: connected.set())
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    run = start(url=f"http://127.0.0.1:{runner.addresses[0][1]}/notify/")
+    await asyncio.wait_for(connected.wait(), 5)
+    run.client.close()
+    await run.over()
+    await runner.cleanup()
+
+
+class Renewable(FixedToken):
+    """Due once, at once."""
+
+    refreshable = True
+
+    def __init__(self):
+        super().__init__("first")
+        self.due = [0.0, None]
+
+    def renewal_due_s(self):
+        return self.due.pop(0)
+
+
+async def test_an_open_connection_is_given_a_new_token_before_the_old_one_expires(peer, start):
+    start(Renewable())
+    link = await peer.connected()
+    await link.begin({"user:1": 0})
+    assert await link.said("authenticate") == {"token": "first"}
+    assert not link.gone.is_set()
+
+
+async def test_a_renewal_that_fails_on_the_way_is_tried_again(peer, start, monkeypatch):
+    monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 0.01)
+    tokens = Renewable()
+    tokens.due = [0.0, 0.0, None]
+    fresh = iter([OSError("no route"), "second"])
+
+    async def token():
+        if len(tokens.due) == 3:
+            return "first"
+        found = next(fresh)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    tokens.token = token
+    monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 0.5)
+    start(tokens)
+    link = await peer.connected()
+    await link.begin({"user:1": 0})
+    assert await link.said("authenticate") == {"token": "second"}
+
+
+async def test_a_login_that_is_refused_ends_the_client(peer, start):
+    async def provide():
+        raise LoginError(401, "invalid_credentials")
+
+    with pytest.raises(LoginError):
+        await start(provide).over()
+
+
+async def test_a_token_that_cannot_be_fetched_now_is_asked_for_again(peer, start, record):
+    answers = iter([OSError("no route"), "later"])
+
+    async def provide():
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    run = start(provide)
+    await record.next("state", state="waiting")
+    run.client.retry_now()
+    assert (await peer.connected()).auth["token"] == "later"
