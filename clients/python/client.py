@@ -119,6 +119,8 @@ class NotificationClient:
         log.info("🔔 [WS] 通知服务连接成功: %s", self._url)
         session = Session(connection, keeper, self._tokens, self._handlers, self._became_live)
         self._session = session
+        if self._closing.is_set():
+            session.stop()
         end = await session.run()
         if end.failure is None:
             await session.farewell()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import engineio
 import socketio
+from engineio.base_client import connected_clients
 
 from .errors import ClientError, RefusedError, UnreachableError
 from .follow import Payload
@@ -153,6 +154,8 @@ class Connection:
                 await self._sio.disconnect()
         except TimeoutError:
             log.debug("no good-bye: the transport is stuck")
+            if self._sio.eio in connected_clients:  # where the library keeps what it did not see end
+                connected_clients.remove(self._sio.eio)
         await (self._cutting or self._http.close())
         loops = {loop for loop in (self._sio.eio.read_loop_task, self._sio.eio.write_loop_task) if loop}
         if loops:

@@ -134,6 +134,7 @@ class Peer:
         answer = self.answers.get(event, {"ok": True})
         if answer is Silence:
             await self._over.wait()
+            return None
         return answer(payload) if callable(answer) else answer
 
 

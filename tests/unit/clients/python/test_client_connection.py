@@ -6,6 +6,7 @@ import time
 import pytest
 import socketio
 from aiohttp import web
+from engineio.base_client import connected_clients
 
 from clients.python import LoginError, session
 from clients.python.auth import FixedToken
@@ -155,6 +156,41 @@ async def test_a_server_under_a_path_is_found_there(start, record):
     run.client.close()
     await run.over()
     await runner.cleanup()
+
+
+class AtMessage(logging.Handler):
+    """Calls a function in the very moment a line is logged."""
+
+    def __init__(self, beginning, act):
+        super().__init__()
+        self.beginning, self.act = beginning, act
+
+    def emit(self, record):
+        if record.getMessage().startswith(self.beginning):
+            self.act()
+
+
+async def test_closing_between_the_handshake_and_the_session_is_not_missed(peer, start, caplog):
+    caplog.set_level(logging.INFO, "clients.python")
+    run = start()
+    trap = AtMessage("🔔 [WS] 通知服务连接成功", run.client.close)
+    logging.getLogger("clients.python").addHandler(trap)
+    try:
+        await run.over()
+    finally:
+        logging.getLogger("clients.python").removeHandler(trap)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_closed_connection_leaves_nothing_behind(peer, start, record, transport):
+    run = start(transports=(transport,))
+    await (await peer.connected()).begin({"user:1": 0})
+    await record.next("state", state="live")
+    run.client.close()
+    await run.over()
+    assert not connected_clients
+    mine = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
+    assert not [name for name in mine if name.startswith(("AsyncClient", "Connection", "Session"))]
 
 
 class Renewable(FixedToken):
