@@ -57,7 +57,9 @@ def listen(  # noqa: PLR0913  # the options of a command
             "--json", help="One JSON object a line; a position is stored after its line was flushed."
         ),
     ] = False,
-    websocket_only: Annotated[bool, typer.Option("--websocket-only", help="Never fall back to polling.")] = False,
+    websocket_only: Annotated[
+        bool, typer.Option("--websocket-only", help="Never fall back to polling.")
+    ] = False,
 ) -> None:
     """Show notifications as they come, until Ctrl-C.
 

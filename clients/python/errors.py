@@ -67,7 +67,8 @@ class PublishError(ClientError):
         fields: dict[str, list[str]] | None = None,
         idempotency_key: str | None = None,
     ) -> None:
-        super().__init__(f"{status} {code}: {message}")
+        details = "".join(f"; {field}: {' '.join(faults)}" for field, faults in (fields or {}).items())
+        super().__init__(f"{status} {code}: {message}{details}")
         self.status = status
         self.code = code
         self.message = message

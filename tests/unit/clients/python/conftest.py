@@ -11,10 +11,20 @@ import pytest
 import socketio
 from aiohttp import web
 
-from clients.python import NotificationClient
+from clients.python import NotificationClient, connection
 
 PATIENCE_S = 5
-EVENTS = ("notification", "changed", "summary", "session", "inbox", "inbox_stale", "rooms", "heartbeat", "state")
+EVENTS = (
+    "notification",
+    "changed",
+    "summary",
+    "session",
+    "inbox",
+    "inbox_stale",
+    "rooms",
+    "heartbeat",
+    "state",
+)
 
 
 class Silence:
@@ -37,7 +47,9 @@ class Link:
     async def emit(self, event: str, payload: dict[str, Any]) -> None:
         await self._sio.emit(event, payload, to=self.sid)
 
-    async def begin(self, position: dict[str, int], *, epoch: str = "e1", live: bool = True, **more: Any) -> None:
+    async def begin(
+        self, position: dict[str, int], *, epoch: str = "e1", live: bool = True, **more: Any
+    ) -> None:
         await self.emit(
             "session",
             {
@@ -84,6 +96,7 @@ class Peer:
         self.answers: dict[str, Any] = {}
         self.transports: list[str] = []
         self.url = ""
+        self.routes: list[web.RouteDef] = []
         self._links: asyncio.Queue[Link] = asyncio.Queue()
         self._by_sid: dict[str, Link] = {}
         self._over = asyncio.Event()
@@ -94,6 +107,7 @@ class Peer:
 
     async def start(self, port: int = 0) -> None:
         app = web.Application()
+        app.add_routes(self.routes)
         self.sio.attach(app)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -174,6 +188,12 @@ class Run:
     async def over(self) -> None:
         """Wait for the end; what ended the client is raised."""
         await asyncio.wait_for(asyncio.shield(self.task), PATIENCE_S)
+
+
+@pytest.fixture(autouse=True)
+def _short_goodbye(monkeypatch):
+    """This server holds the last poll of a client that said good-bye, until the client's patience is over."""
+    monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.3)
 
 
 @pytest.fixture

@@ -41,7 +41,11 @@ async def test_when_the_tries_are_used_up_it_is_offline_until_told_to_try(peer, 
     port = int(peer.url.rpartition(":")[2])
     await peer.stop()
     await record.next("state", state="offline")
-    waits = [payload["attempt"] for event, payload in record.seen if payload.get("state") == "waiting" and event == "state"]
+    waits = [
+        payload["attempt"]
+        for event, payload in record.seen
+        if payload.get("state") == "waiting" and event == "state"
+    ]
     assert waits == [1, 2, 3]
     assert "ms 后尝试重连（第 1 次）" in caplog.text
     assert "🔔 [WS] 已达到最大重连次数" in caplog.text

@@ -16,7 +16,11 @@ def due_and_skip(skipped, first, head):
     runs = []
     for offset in range(first, head + 1):
         if offset in skipped:
-            runs = [*runs[:-1], [runs[-1][0], offset]] if runs and runs[-1][1] == offset - 1 else [*runs, [offset] * 2]
+            runs = (
+                [*runs[:-1], [runs[-1][0], offset]]
+                if runs and runs[-1][1] == offset - 1
+                else [*runs, [offset] * 2]
+            )
     return [offset for offset in range(first, head + 1) if offset not in skipped], runs
 
 
@@ -42,7 +46,12 @@ class Model:
         self.follower = Follower(self.state)
         sent = self.state.position.get(ROOM, self.head)
         due, runs = due_and_skip(self.skipped, sent + 1, self.head)
-        session = {"epoch": "e1", "recovered": {ROOM: True}, "position": {ROOM: self.head}, "skip": {ROOM: runs}}
+        session = {
+            "epoch": "e1",
+            "recovered": {ROOM: True},
+            "position": {ROOM: self.head},
+            "skip": {ROOM: runs},
+        }
         self.state.record(self.follower.begin(session).change)
         return due
 
@@ -78,7 +87,11 @@ def test_whatever_the_network_does_each_due_offset_is_applied_once_and_in_order(
                 model.head += argument
             case "deliver":
                 for offset in argument:
-                    if offset <= model.head and offset not in skipped and model.receive(offset) is Verdict.HOLE:
+                    if (
+                        offset <= model.head
+                        and offset not in skipped
+                        and model.receive(offset) is Verdict.HOLE
+                    ):
                         model.sync()
             case "reconnect":
                 for offset in model.connect()[:argument]:
@@ -139,7 +152,10 @@ def test_trailing_runs_move_the_position_so_that_nothing_is_missed_forever():
 def test_joining_again_never_moves_a_position_back():
     state = ClientState("e1", {ROOM: 9})
     follower, _ = begin(state, position={ROOM: 9})
-    assert follower.change_rooms({"joined": {ROOM: 7, "global": 3}, "left": []}).position == {ROOM: 9, "global": 3}
+    assert follower.change_rooms({"joined": {ROOM: 7, "global": 3}, "left": []}).position == {
+        ROOM: 9,
+        "global": 3,
+    }
 
 
 def test_before_a_session_there_is_no_epoch_to_stand_in():

@@ -39,7 +39,9 @@ async def test_a_replay_and_the_live_events_are_applied_once_and_in_order(peer, 
     assert record.offsets() == [1, 2, 3, 4]
 
 
-async def test_a_hole_is_asked_for_once_and_nothing_is_applied_before_it_is_filled(peer, start, record, silence):
+async def test_a_hole_is_asked_for_once_and_nothing_is_applied_before_it_is_filled(
+    peer, start, record, silence
+):
     start()
     link = await peer.connected()
     await link.begin({"user:1": 1, "global": 5})
@@ -75,7 +77,12 @@ async def test_the_hole_is_filled_by_the_replay_that_follows_the_answer(peer, st
 async def test_what_a_sync_cannot_recover_is_reported_and_stepped_past(peer, start, record):
     start()
     link = await peer.connected()
-    peer.answers["sync"] = {"ok": True, "recovered": {"user:1": False}, "position": {"user:1": 900}, "skip": {}}
+    peer.answers["sync"] = {
+        "ok": True,
+        "recovered": {"user:1": False},
+        "position": {"user:1": 900},
+        "skip": {},
+    }
     await link.begin({"user:1": 1})
     await link.post("user:1", 900)
     assert (await record.next("session", state="synced"))["recovered"] == {"user:1": False}
@@ -275,7 +282,9 @@ async def test_a_handler_that_always_raises_ends_the_client(peer, start):
     assert isinstance(raised.value.__cause__, ValueError)
 
 
-async def test_more_than_the_inbox_holds_closes_the_connection_and_loses_nothing(peer, start, record, monkeypatch):
+async def test_more_than_the_inbox_holds_closes_the_connection_and_loses_nothing(
+    peer, start, record, monkeypatch
+):
     monkeypatch.setattr(connection, "INBOX_EVENTS", 5)
     gate = asyncio.Event()
 
