@@ -122,8 +122,6 @@ class NotificationClient:
         if self._closing.is_set():
             session.stop()
         end = await session.run()
-        if end.failure is None:
-            await session.farewell()
         self._retry = session.retry or self._retry
         log.info("🔔 [WS] 通知连接已关闭: %s", end.reason)
         return end
@@ -162,6 +160,8 @@ class NotificationClient:
             return
 
     def _count_failure(self, failure: Failure) -> None:
+        """A handler's failure says nothing about the server: all tries to reach it are ahead again."""
+        self._attempt = 0
         log.error("❌ [WS] 处理函数出错，将重新接收: %s", type(failure.error).__name__)
         if self._failures and self._failures[-1].event != failure.event:
             self._failures.clear()

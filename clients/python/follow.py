@@ -54,7 +54,7 @@ class Follower:
         """Answer `session {state: "live"}`: every newcomer stands at its base at least."""
         self._live = True
         position = dict(self._state.position)
-        for room in self._newcomers & self._base.keys():
+        for room in self._newcomers:
             position[room] = max(position.get(room, 0), self._base[room])
         self._newcomers.clear()
         return Placed(self._epoch, position)
@@ -62,6 +62,7 @@ class Follower:
     def catch_up(self, synced: Payload) -> Placement:
         """Answer the acknowledgement of `sync`, which arrives before the events it announces."""
         base, said = synced["position"], synced.get("recovered") or {}
+        self._base |= base
         self._skip |= _skip_runs(synced)
         recovered = {room: said.get(room) is not False for room in base}
         position = self._state.position | {room: base[room] for room, whole in recovered.items() if not whole}

@@ -7,24 +7,18 @@ again (at least once). Around that loop run three helpers: heartbeat, acknowledg
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import aiohttp
-
 from .auth import Tokens
-from .connection import Connection
-from .errors import LoginError, UnreachableError
+from .connection import GOODBYE_TIMEOUT_S, Connection
 from .follow import Follower, Payload
 from .handlers import HandlerName, HandlerRaisedError, Handlers, call_handler
 from .journal import StateKeeper
 from .retry import Retry
 from .state import Verdict
+from .upkeep import Acknowledgement, Heartbeat, keep_authenticated, standing
 
-ACK_DELAY_S = 1.0
-ANSWER_TIMEOUT_S = 5.0
-MISSED_PONGS = 2
 HEARTBEAT_S = 30.0
 
 log = logging.getLogger("clients.python")
@@ -66,13 +60,12 @@ class Session:
         self._tokens = tokens
         self._handlers = handlers
         self._follower = Follower(keeper.state)
+        self._heartbeat = Heartbeat(connection, keeper.state)
+        self._acknowledgement = Acknowledgement(connection, keeper.state)
         self._begun = asyncio.Event()
-        self._moved = asyncio.Event()
         self._stopping = False
         self._heartbeat_s = HEARTBEAT_S
-        self._unanswered = 0
         self._syncing = False
-        self._acknowledged: dict[str, int] = {}
         self._inbox_version = 0
         self._actions: dict[str, Callable[[Payload], Awaitable[End | None]]] = {
             "session": self._on_session,
@@ -86,28 +79,30 @@ class Session:
         }
 
     async def run(self) -> End:
-        """Return when the connection is over and everything it brought is handled, or after `stop`."""
-        async with asyncio.TaskGroup() as tasks:
-            helpers = [
-                tasks.create_task(helper())
-                for helper in (self._keep_beating, self._keep_acknowledging, self._keep_authenticated)
-            ]
-            end = await self._consume()
-            for helper in helpers:
-                helper.cancel()
+        """Return when the connection is over and everything it brought is handled, or after `stop`; then tell
+        the server how far we are, if it still listens. StateFileError passes through.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                upkeep = tasks.create_task(self._keep_up())
+                end = await self._consume()
+                upkeep.cancel()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        await self._acknowledgement.tell(GOODBYE_TIMEOUT_S)
         return end
+
+    async def _keep_up(self) -> None:
+        await self._begun.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._heartbeat.keep_beating(self._heartbeat_s, self._acknowledgement.note))
+            tasks.create_task(self._acknowledgement.keep_telling())
+            tasks.create_task(keep_authenticated(self._connection, self._tokens))
 
     def stop(self) -> None:
         """End after the event in hand."""
         self._stopping = True
         self._connection.deliver("stop", {})
-
-    async def farewell(self) -> None:
-        """Tell the server how far we are, if it still listens."""
-        try:
-            await self._acknowledge()
-        except (TimeoutError, UnreachableError):
-            log.debug("an acknowledgement was not answered")
 
     async def _consume(self) -> End:
         while (received := await self._connection.next()) is not None and not self._stopping:
@@ -170,7 +165,7 @@ class Session:
                 if handler is not None:
                     await self._hand(handler, posting)
                 self._keeper.record(self._follower.applied(posting, notification_id))
-                self._moved.set()
+                self._acknowledgement.note()
             case Verdict.HOLE:
                 await self._sync()
             case Verdict.DROP:
@@ -198,7 +193,7 @@ class Session:
         self._syncing = True
         log.info("🔔 [WS] 发现缺口，请求补发")
         await self._connection.send(
-            "sync", self._standing(), lambda answer: self._connection.deliver("synced", answer)
+            "sync", standing(self._keeper.state), lambda answer: self._connection.deliver("synced", answer)
         )
 
     async def _on_synced(self, answer: Payload) -> End | None:
@@ -210,36 +205,6 @@ class Session:
         self._keeper.record(placement.change)
         self._syncing = False
         return None
-
-    async def _keep_beating(self) -> None:
-        """Ping every heartbeat. Unanswered pings are counted, not seconds: a process that was stopped and
-        continued is not cut off for its sleep.
-        """
-        await self._begun.wait()
-        while True:
-            await asyncio.sleep(self._heartbeat_s)
-            if self._unanswered >= MISSED_PONGS:
-                log.warning("💓 [WS] 连续 %d 次心跳无响应，断开重连", self._unanswered)
-                self._connection.abort()
-                return
-            self._unanswered += 1
-            log.info("💓 [WS] 发送心跳")
-            await self._connection.send("ping", self._ping(), self._time_pong(time.monotonic()))
-            self._moved.set()
-
-    def _ping(self) -> Payload:
-        return {"type": "ping", "timestamp": round(time.time() * 1000), **self._standing()}
-
-    def _time_pong(self, sent: float) -> Callable[[Payload], None]:
-        """Latency ends when the pong arrives; what it says is weighed behind the events before it."""
-
-        def arrived(pong: Payload) -> None:
-            self._unanswered = 0
-            latency_ms = round((time.monotonic() - sent) * 1000)
-            log.info("💓 [WS] 收到心跳响应 延迟: %dms", latency_ms)
-            self._connection.deliver("pong", {**pong, "latency_ms": latency_ms})
-
-        return arrived
 
     async def _on_pong(self, pong: Payload) -> End | None:
         await self._hand("on_heartbeat", pong)
@@ -253,46 +218,6 @@ class Session:
             await self._hand("on_inbox_stale", {"version": version})
             self._inbox_version = version
         return None
-
-    async def _keep_acknowledging(self) -> None:
-        while True:
-            await self._moved.wait()
-            await asyncio.sleep(ACK_DELAY_S)
-            self._moved.clear()
-            await self.farewell()
-
-    async def _acknowledge(self) -> None:
-        standing = self._standing()
-        if not self._begun.is_set() or standing["position"] == self._acknowledged:
-            return
-        answer = await self._connection.call("ack", standing, ANSWER_TIMEOUT_S)
-        if answer.get("ok"):
-            self._acknowledged = standing["position"]
-
-    async def _keep_authenticated(self) -> None:
-        """Renew the token of the open connection shortly before it expires, where the source can."""
-        await self._begun.wait()
-        while (due_s := self._tokens.renewal_due_s()) is not None:
-            await asyncio.sleep(due_s)
-            try:
-                token = await self._tokens.token()
-                answer = await self._connection.call("authenticate", {"token": token}, ANSWER_TIMEOUT_S)
-            except UnreachableError:
-                return
-            except LoginError as exc:
-                log.warning("🔔 [WS] 令牌无法续期: %s", exc.code)
-                return
-            except (aiohttp.ClientError, OSError) as exc:
-                log.warning("🔔 [WS] 令牌续期失败，稍后再试: %s", type(exc).__name__)
-                await asyncio.sleep(ANSWER_TIMEOUT_S)
-                continue
-            if not answer.get("ok"):
-                log.warning("🔔 [WS] 服务器未接受新令牌")
-                return
-
-    def _standing(self) -> Payload:
-        state = self._keeper.state
-        return {"epoch": state.epoch, "position": dict(state.position)}
 
     async def _hand(self, name: HandlerName, payload: Payload) -> None:
         try:

@@ -130,7 +130,7 @@ class Peer:
     def unvisited(self) -> bool:
         return self._links.empty()
 
-    def _connect(self, sid: str, environ: dict[str, Any], auth: dict[str, Any]) -> None:
+    def _connect(self, sid: str, _environ: dict[str, Any], auth: dict[str, Any]) -> None:
         if self.refusals:
             raise socketio.exceptions.ConnectionRefusedError("unauthorized", {"code": self.refusals.pop(0)})
         link = Link(self.sio, sid, auth)
@@ -213,8 +213,10 @@ def record() -> Record:
 async def start(peer: Peer, record: Record) -> AsyncIterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def start(token: Any = "secret-token", **options: Any) -> Run:
-        run = Run(NotificationClient(options.pop("url", peer.url), token, **(record.handlers() | options)))
+    def start(credentials: Any = "secret-token", **options: Any) -> Run:
+        run = Run(
+            NotificationClient(options.pop("url", peer.url), credentials, **(record.handlers() | options))
+        )
         runs.append(run)
         return run
 

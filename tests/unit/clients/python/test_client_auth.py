@@ -77,7 +77,7 @@ async def test_callers_at_the_same_time_share_one_renewal(server):
     assert await asyncio.gather(*(tokens.refresh() for _ in range(5))) == ["a2"] * 5
 
 
-async def test_a_token_that_is_due_is_renewed_when_asked_for(server, monkeypatch):
+async def test_a_token_that_is_due_is_renewed_when_asked_for(server):
     tokens = await login(server.url, "u", "p")
     assert await tokens.token() == "a1"
     tokens._renew_at = 0.0

@@ -8,7 +8,7 @@ import socketio
 from aiohttp import web
 from engineio.base_client import connected_clients
 
-from clients.python import LoginError, session
+from clients.python import LoginError, upkeep
 from clients.python.auth import FixedToken
 from clients.python.retry import Retry
 
@@ -76,7 +76,7 @@ async def test_closing_ends_a_wait(peer, start, record):
     await run.over()
 
 
-async def test_closing_ends_a_handshake_that_nobody_answers(start, record):
+async def test_closing_ends_a_handshake_that_nobody_answers(start):
     asked = asyncio.Event()
 
     async def never(_request):
@@ -145,7 +145,7 @@ async def test_where_only_websocket_is_allowed_it_never_polls(peer, start, recor
     assert peer.unvisited()
 
 
-async def test_a_server_under_a_path_is_found_there(start, record):
+async def test_a_server_under_a_path_is_found_there(start):
     sio = socketio.AsyncServer(async_mode="aiohttp")
     app = web.Application()
     sio.attach(app, "notify/socket.io")
@@ -174,7 +174,7 @@ class AtMessage(logging.Handler):
             self.act()
 
 
-async def test_closing_between_the_handshake_and_the_session_is_not_missed(peer, start, caplog):
+async def test_closing_between_the_handshake_and_the_session_is_not_missed(start, caplog):
     caplog.set_level(logging.INFO, "clients.python")
     run = start()
     trap = AtMessage("🔔 [WS] 通知服务连接成功", run.client.close)
@@ -219,7 +219,6 @@ async def test_an_open_connection_is_given_a_new_token_before_the_old_one_expire
 
 
 async def test_a_renewal_that_fails_on_the_way_is_tried_again(peer, start, monkeypatch):
-    monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 0.01)
     tokens = Renewable()
     tokens.due = [0.0, 0.0, None]
     fresh = iter([OSError("no route"), "second"])
@@ -233,14 +232,14 @@ async def test_a_renewal_that_fails_on_the_way_is_tried_again(peer, start, monke
         return found
 
     tokens.token = token
-    monkeypatch.setattr(session, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(upkeep, "ANSWER_TIMEOUT_S", 0.5)
     start(tokens)
     link = await peer.connected()
     await link.begin({"user:1": 0})
     assert await link.said("authenticate") == {"token": "second"}
 
 
-async def test_a_login_that_is_refused_ends_the_client(peer, start):
+async def test_a_login_that_is_refused_ends_the_client(start):
     async def provide():
         raise LoginError(401, "invalid_credentials")
 

@@ -149,6 +149,16 @@ def test_trailing_runs_move_the_position_so_that_nothing_is_missed_forever():
     assert not follower.behind({ROOM: 4})
 
 
+def test_a_sync_that_brings_a_room_nobody_spoke_of_leaves_it_at_its_base_once_live():
+    state = ClientState("e1", {ROOM: 1})
+    follower, _ = begin(state, position={ROOM: 1})
+    state.record(
+        follower.catch_up({"position": {ROOM: 1, "project:7": 6}, "recovered": {}, "skip": {}}).change
+    )
+    state.record(follower.go_live())
+    assert state.position == {ROOM: 1, "project:7": 6}
+
+
 def test_joining_again_never_moves_a_position_back():
     state = ClientState("e1", {ROOM: 9})
     follower, _ = begin(state, position={ROOM: 9})

@@ -4,7 +4,16 @@ import logging
 
 import pytest
 
-from clients.python import HandlerFailedError, RefusedError, SessionEndedError, client, connection, session
+from clients.python import (
+    HandlerFailedError,
+    RefusedError,
+    SessionEndedError,
+    StateFileError,
+    client,
+    connection,
+    journal,
+    upkeep,
+)
 
 
 async def test_a_first_login_sends_no_position_and_stands_at_the_base(peer, start, record):
@@ -221,7 +230,7 @@ async def test_a_change_is_always_handed_on(peer, start, record):
     await record.next("notification", offset=4)
 
 
-async def test_handlers_run_one_at_a_time_in_order(peer, start, record):
+async def test_handlers_run_one_at_a_time_in_order(peer, start):
     running, most, order = 0, 0, []
     done = asyncio.Event()
 
@@ -275,11 +284,31 @@ async def test_a_handler_that_always_raises_ends_the_client(peer, start):
     run = start(on_notification=broken)
     for _ in range(client.HANDLER_TRIES):
         link = await peer.connected()
-        await link.begin({"user:1": 0})
+        await link.begin({"user:1": 0}, live=False)
         await link.post("user:1", 1)
     with pytest.raises(HandlerFailedError) as raised:
         await run.over()
     assert isinstance(raised.value.__cause__, ValueError)
+
+
+async def test_a_state_file_that_cannot_be_written_ends_the_client(peer, start, tmp_path, monkeypatch):
+    run = start(state=tmp_path / "state")
+    link = await peer.connected()
+    monkeypatch.setattr(journal.os, "write", lambda *_: 0)
+    await link.begin({"user:1": 0})
+    with pytest.raises(StateFileError, match="full"):
+        await run.over()
+
+
+async def test_a_state_handler_that_raises_ends_the_client(peer, start):
+    def broken(payload):
+        if payload["state"] == "live":
+            raise ZeroDivisionError
+
+    run = start(on_state=broken)
+    await (await peer.connected()).begin({"user:1": 0})
+    with pytest.raises(ZeroDivisionError):
+        await run.over()
 
 
 async def test_more_than_the_inbox_holds_closes_the_connection_and_loses_nothing(
@@ -379,7 +408,7 @@ async def test_a_newer_inbox_is_noticed_once(peer, start, record):
 
 
 async def test_what_was_applied_is_acknowledged_once_for_a_burst(peer, start, monkeypatch):
-    monkeypatch.setattr(session, "ACK_DELAY_S", 0.1)
+    monkeypatch.setattr(upkeep, "ACK_DELAY_S", 0.1)
     start()
     link = await peer.connected()
     await link.begin({"user:1": 0})
