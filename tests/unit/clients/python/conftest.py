@@ -13,7 +13,7 @@ from aiohttp import web
 
 from clients.python import NotificationClient, connection
 
-PATIENCE_S = 5
+PATIENCE_S = 15
 EVENTS = (
     "notification",
     "changed",

@@ -16,7 +16,7 @@ from clients.python.__main__ import app
 from clients.python.journal import Journal
 
 ROOT = Path(__file__).parents[4]
-PATIENCE_S = 10
+PATIENCE_S = 20
 TITLE = "任务\x1b[31m被驳回"
 
 
@@ -90,7 +90,7 @@ async def test_listening_for_people_shows_a_line_a_notification(peer, run):
     program = await run("listen", "--url", peer.url, "--token", "t")
     link = await peer.connected()
     peer.answers["sync"] = {"ok": True, "recovered": {"user:1": False}, "position": {"user:1": 9}}
-    await link.begin({"user:1": 3}, heartbeat_s=0.05)
+    await link.begin({"user:1": 3}, heartbeat_s=0.3)
     await link.post("user:1", 4, title=TITLE, level="warning", content="[bold]x[/bold]", urgent=True)
     await link.emit("changed", {"kind": "retract", "room": "user:1", "offset": 5, "epoch": "e1", "id": "n"})
     await link.emit(
