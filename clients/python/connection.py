@@ -29,9 +29,16 @@ CLOSE_TIMEOUT_S = 2.0
 EVENTS = ("session", "notification", "changed", "summary", "inbox", "rooms")
 TRANSPORTS = ("websocket", "polling")
 
+CONNECT_FAILURES = (
+    socketio.exceptions.ConnectionError,
+    aiohttp.ClientError,
+    OSError,
+    *(ValueError, TypeError, LookupError),  # what the libraries raise when the answer is not Engine.IO at all
+)
+
 log = logging.getLogger("clients.python")
 transport_log = logging.getLogger("clients.python.transport")
-transport_log.setLevel(logging.WARNING)  # below it, the libraries log tokens and texts
+transport_log.setLevel(logging.ERROR)  # the libraries log tokens and texts at INFO, and each close at WARNING
 
 
 class Connection:
@@ -74,13 +81,7 @@ class Connection:
                 )
                 self._sio.eio.read_loop_task.add_done_callback(self._ended)
                 error = await self._answer
-        except (
-            socketio.exceptions.ConnectionError,
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-            TypeError,
-        ) as exc:
+        except CONNECT_FAILURES as exc:
             raise UnreachableError(str(exc) or type(exc).__name__) from exc
         if error is not None:
             raise error

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 
@@ -111,6 +112,27 @@ async def test_a_connection_that_is_closed_instead_of_answered_is_tried_again_so
     await record.next("state", state="waiting")
     await record.next("state", state="connecting")
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the library drops its socket
+@pytest.mark.parametrize("answer", ["", "hello", "0{}", "1", '0{"sid":1}', "\x1e"])
+async def test_an_address_that_is_no_server_of_ours_may_become_one(start, record, answer):
+    async def reply(request):
+        if request.query.get("transport") != "websocket":
+            return web.Response(text=answer)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str(answer)
+        await socket.close()
+        return socket
+
+    async with serving(reply) as url:
+        for transport in ("websocket", "polling"):
+            run = start(url=url, transports=(transport,))
+            await record.next("state", state="waiting")
+            run.client.close()
+            await run.over()
+    gc.collect()
 
 
 async def test_websocket_is_what_it_connects_with(peer, start):
