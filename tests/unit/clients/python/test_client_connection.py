@@ -9,7 +9,7 @@ import socketio
 from aiohttp import web
 from engineio.base_client import connected_clients
 
-from clients.python import LoginError, upkeep
+from clients.python import LoginError, connection, upkeep
 from clients.python.auth import FixedToken
 from clients.python.retry import Retry
 
@@ -53,6 +53,31 @@ async def test_when_the_tries_are_used_up_it_is_offline_until_told_to_try(peer, 
     await peer.start(port)
     run.client.retry_now()
     assert (await peer.connected()).sent["position"] == {"user:1": 0}
+
+
+async def test_a_session_that_went_live_has_all_tries_ahead_again(peer, start, record):
+    start()
+    for _ in range(5):
+        link = await peer.connected()
+        await link.begin({"user:1": 0})
+        await record.next("state", state="live")
+        await link.cut()
+        assert (await record.next("state", state="waiting"))["attempt"] == 1
+
+
+async def test_what_comes_after_something_was_dropped_is_dropped_too(monkeypatch):
+    monkeypatch.setattr(connection, "INBOX_EVENTS", 2)
+    full = connection.Connection()
+    for event in ("first", "second", "third"):
+        full.deliver(event, {})
+    assert await full.next() == ("first", {})
+    full.deliver("fourth", {})
+    assert await full.next() == ("second", {})
+    waiting = asyncio.create_task(full.next())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+    await full.close()
 
 
 async def test_retry_now_ends_a_wait(peer, start, record):

@@ -53,7 +53,7 @@ async def test_a_hole_is_asked_for_once_and_nothing_is_applied_before_it_is_fill
 ):
     start()
     link = await peer.connected()
-    await link.begin({"user:1": 1, "global": 5})
+    await link.begin({"user:1": 1, "global": 5}, heartbeat_s=0.02)
     peer.answers["sync"] = silence
     await link.post("user:1", 3)
     await link.post("user:1", 4)
@@ -61,6 +61,8 @@ async def test_a_hole_is_asked_for_once_and_nothing_is_applied_before_it_is_fill
     assert await link.said("sync") == {"epoch": "e1", "position": {"user:1": 1, "global": 5}}
     await record.next("notification", room="global")
     assert record.offsets() == [6]
+    await link.said("ping")
+    await link.said("ping")
     assert link.silent("sync")
 
 
@@ -415,6 +417,17 @@ async def test_what_was_applied_is_acknowledged_once_for_a_burst(peer, start, mo
     for offset in range(1, 6):
         await link.post("user:1", offset)
     assert await link.said("ack") == {"epoch": "e1", "position": {"user:1": 5}}
+    assert link.silent("ack")
+
+
+async def test_what_was_acknowledged_is_not_acknowledged_again(peer, start, monkeypatch):
+    monkeypatch.setattr(upkeep, "ACK_DELAY_S", 0)
+    start()
+    link = await peer.connected()
+    await link.begin({"user:1": 0}, heartbeat_s=0.02)
+    await link.said("ack")
+    for _ in range(4):
+        await link.said("ping")
     assert link.silent("ack")
 
 
