@@ -1,0 +1,1 @@
+"""HTTP in: each handler loads, calls, dumps."""

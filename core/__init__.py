@@ -1,0 +1,1 @@
+"""The product without its edges: rules, contracts, use cases, wire forms and the store."""

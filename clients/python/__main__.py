@@ -35,7 +35,7 @@ Url = Annotated[str, typer.Option(envvar="NOTIFY_URL", help="Where the server is
 
 
 @app.command()
-def listen(  # noqa: PLR0913  # the options of a command
+def listen(  # the options of a command
     *,
     url: Url = DEFAULT_URL,
     token: Annotated[

@@ -1,0 +1,25 @@
+"""The HTTP application: the table of routes behind the middleware."""
+
+from aiohttp import web
+
+from api import auth, inbox, notifications, presence
+from api.context import SERVICES, Services
+from api.middleware import authentication, refusals
+from api.openapi import document_route
+from api.routes import Route, add_routes
+
+MAX_BODY_BYTES = 4 << 20
+
+ROUTES: tuple[Route, ...] = (*auth.ROUTES, *notifications.ROUTES, *inbox.ROUTES, *presence.ROUTES)
+
+
+def build_application(services: Services) -> web.Application:
+    """The application with everything under /api/v1. Health, metrics and sockets are added by the caller."""
+    documented = (*ROUTES, document_route(ROUTES))
+    private = frozenset(route.handler for route in documented if not route.public)
+    application = web.Application(
+        client_max_size=MAX_BODY_BYTES, middlewares=[refusals, authentication(private)]
+    )
+    application[SERVICES] = services
+    add_routes(application, documented)
+    return application

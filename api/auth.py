@@ -1,0 +1,68 @@
+"""Logging in, staying logged in, logging out."""
+
+from aiohttp import web
+
+from api.context import json_response, principal, services
+from api.parsing import load_json
+from api.routes import Route
+from core.schemas.auth import LoginRequest, LoginResponse, MeSchema, RefreshRequest, user_body
+
+
+async def login(request: web.Request) -> web.Response:
+    body = await load_json(request, LoginRequest())
+    issued = await services(request).identity.login(**body)
+    return json_response(LoginResponse().dump(issued))
+
+
+async def refresh(request: web.Request) -> web.Response:
+    body = await load_json(request, RefreshRequest())
+    issued = await services(request).identity.refresh(**body)
+    return json_response(LoginResponse().dump(issued))
+
+
+async def logout(request: web.Request) -> web.Response:
+    await services(request).identity.logout(principal(request))
+    return web.Response(status=204)
+
+
+async def me(request: web.Request) -> web.Response:
+    user = principal(request).person
+    return json_response({**user_body(user), "rooms": list(user.rooms)})
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/auth/login",
+        handler=login,
+        summary="Log in with username and password.",
+        body=LoginRequest,
+        responses={200: LoginResponse},
+        public=True,
+        refusals=(401,),
+    ),
+    Route(
+        method="POST",
+        path="/auth/refresh",
+        handler=refresh,
+        summary="Exchange a refresh token for fresh tokens; it works once.",
+        body=RefreshRequest,
+        responses={200: LoginResponse},
+        public=True,
+        refusals=(401,),
+    ),
+    Route(
+        method="POST",
+        path="/auth/logout",
+        handler=logout,
+        summary="End this login, with all its tokens and live sessions.",
+        responses={204: None},
+    ),
+    Route(
+        method="GET",
+        path="/me",
+        handler=me,
+        summary="The caller and their rooms.",
+        responses={200: MeSchema},
+    ),
+)

@@ -1,0 +1,50 @@
+"""What handlers work with: the services, and the principal of a request."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from core.domain.principals import Principal
+from core.services.identity import IdentityService
+from core.services.inbox import InboxService
+from core.services.notifications import NotificationService
+from core.services.presence import PresenceService
+from core.services.summary import SummaryService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The use cases, built once at the composition root."""
+
+    identity: IdentityService
+    notifications: NotificationService
+    inbox: InboxService
+    summary: SummaryService
+    presence: PresenceService
+    roles: frozenset[str]
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+
+
+def services(request: web.Request) -> Services:
+    return request.config_dict[SERVICES]
+
+
+def principal(request: web.Request) -> Principal:
+    """The authenticated caller; only on routes that need one."""
+    return request[PRINCIPAL]
+
+
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=orjson.dumps(body),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
+    )

@@ -1,0 +1,77 @@
+"""Around every request: an id, who is asking, and refusals in one form."""
+
+import logging
+import re
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from api.context import PRINCIPAL, REQUEST_ID, json_response, services
+from api.errors import refusal
+from core.domain.errors import DomainError, Malformed, Retryable, Unauthenticated
+from core.domain.ids import new_id
+from core.domain.principals import Principal
+
+_logger = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, and turn every refusal and fault into the one JSON error."""
+    given = request.headers.get("X-Request-ID", "")
+    request_id = request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else new_id()
+    try:
+        response = await handler(request)
+    except DomainError as error:
+        response = _refused(error, request_id)
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004 - a redirect is no refusal
+            raise
+        response = _http_error(error, request_id)
+    except Exception:
+        # The edge: whatever went wrong inside is logged whole, and said without detail.
+        _logger.exception("request failed", extra={"request_id": request_id})
+        body = {"code": "internal_error", "message": "Something went wrong here.", "request_id": request_id}
+        response = json_response({"error": body}, 500)
+    if not response.prepared:
+        response.headers["X-Request-ID"] = request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def authentication(private: frozenset[Handler]) -> Middleware:
+    """A middleware that puts the principal on every request to the private handlers."""
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.handler in private:
+            request[PRINCIPAL] = await _principal(request)
+        return await handler(request)
+
+    return authenticate
+
+
+async def _principal(request: web.Request) -> Principal:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme and scheme.lower() != "bearer":
+        raise Unauthenticated("Only bearer tokens are known here.")
+    key = request.headers.get("X-API-Key", "")
+    return await services(request).identity.authenticate(token.strip() or key)
+
+
+def _refused(error: DomainError, request_id: str) -> web.Response:
+    status, body = refusal(error)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Retryable) else {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return json_response({"error": {**body, "request_id": request_id}}, status, headers)
+
+
+def _http_error(error: web.HTTPException, request_id: str) -> web.Response:
+    code = _HTTP_CODES.get(error.status, Malformed.code if error.status == 400 else "refused")  # noqa: PLR2004
+    body = {"code": code, "message": error.reason, "request_id": request_id}
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return json_response({"error": body}, error.status, headers)

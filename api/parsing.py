@@ -1,0 +1,53 @@
+"""Request parsing: bodies, queries and headers through marshmallow, with our one error shape."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+from marshmallow import Schema, ValidationError
+
+from core.domain.errors import Invalid, Malformed, TooLarge
+from core.schemas.errors import invalid
+
+
+async def load_json(request: web.Request, schema: Schema) -> Any:
+    """The body, loaded by the schema. Raises `Malformed`, `TooLarge`, `Invalid`."""
+    document = await _document(request)
+    if not isinstance(document, dict):
+        raise Malformed("The body must be one JSON object.")
+    return load(schema, document)
+
+
+def load_query(request: web.Request, schema: Schema) -> Any:
+    """The query parameters, loaded by the schema. Raises `Invalid`, also for one that is given twice."""
+    repeated = {name for name in request.query if len(request.query.getall(name)) > 1}
+    if repeated:
+        raise Invalid(
+            "Some fields are not right.", fields=dict.fromkeys(repeated, ("Given more than once.",))
+        )
+    return load(schema, dict(request.query))
+
+
+def load_headers(request: web.Request, schema: Schema) -> Any:
+    """The headers that the schema names. Raises `Invalid`."""
+    names = {field.data_key or name for name, field in schema.fields.items()}
+    return load(schema, {name: request.headers[name] for name in names if name in request.headers})
+
+
+def load(schema: Schema, document: dict[str, Any]) -> Any:
+    """What the schema makes of the document. Raises `Invalid` with the fields at fault."""
+    try:
+        return schema.load(document)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+async def _document(request: web.Request) -> Any:
+    try:
+        # The standard parser on purpose: what orjson refuses outright, such as NaN or a lone surrogate, gets
+        # through to the schema, which names the field.
+        return json.loads(await request.read())
+    except web.HTTPRequestEntityTooLarge as error:
+        raise TooLarge("The request is too large.") from error
+    except (ValueError, RecursionError) as error:
+        raise Malformed("The body is not JSON.") from error

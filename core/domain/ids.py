@@ -1,0 +1,23 @@
+"""Identifiers: ULIDs, so that ids sort by the time they were made and need no coordination."""
+
+import secrets
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ID_PATTERN = rf"[{_ALPHABET}]{{26}}"
+
+
+class _Ulids:
+    """Makes ULIDs that ascend within this process, also within a millisecond and when the clock steps back."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> str:
+        fresh = time.time_ns() // 1_000_000 << 80 | secrets.randbits(79)
+        self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
+        return "".join(_ALPHABET[self._last >> shift & 31] for shift in range(125, -1, -5))
+
+
+new_id = _Ulids().next
+"""A fresh ULID: 48 bits of milliseconds since the Unix epoch, then 80 more, in Crockford base 32; ascending."""

@@ -1,0 +1,101 @@
+"""Principals: who is calling, and what they may do. Built from the database, never from what a client says."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.domain.errors import Forbidden
+from core.domain.notifications import Actor
+from core.domain.rooms import rooms_of
+
+ADMIN = "admin"
+DEFAULT_ROLES = ("annotator", "reviewer", ADMIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A local person. `projects` maps project id to the roles in that project."""
+
+    id: str
+    username: str
+    name: str
+    roles: frozenset[str]
+    projects: Mapping[str, frozenset[str]]
+    locale: str
+    disabled: bool = False
+    password_hash: str = ""
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        return rooms_of(self.id, self.roles, self.projects)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a program may publish: room and type patterns, exact or ending in `*`."""
+
+    rooms: tuple[str, ...]
+    types: tuple[str, ...]
+
+    def allows(self, rooms: Iterable[str], type_: str) -> bool:
+        return _matches(type_, self.types) and self.allows_rooms(rooms)
+
+    def allows_rooms(self, rooms: Iterable[str]) -> bool:
+        return all(_matches(room, self.rooms) for room in rooms)
+
+
+EVERYTHING = Scope(rooms=("*",), types=("*",))
+
+
+def _matches(text: str, patterns: Iterable[str]) -> bool:
+    return any(text.startswith(p[:-1]) if p.endswith("*") else text == p for p in patterns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A program's key as it is stored: the hash, never the key. Bound to a user, it may also listen."""
+
+    id: str
+    name: str
+    key_hash: str
+    scope: Scope
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The authenticated caller.
+
+    `user` is the person, None for a program of its own; `sender` owns idempotency keys and sent notifications;
+    `login_id` names the login that a token belongs to; `expires_at` is when the credential ends by itself.
+    """
+
+    sender: str
+    user: User | None
+    scope: Scope | None = None
+    login_id: str | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.scope is None and self.user is not None and ADMIN in self.user.roles
+
+    @property
+    def actor(self) -> Actor | None:
+        return Actor(self.user.id, self.user.name) if self.user else None
+
+    @property
+    def person(self) -> User:
+        """The person behind the call; a key of no one has none and is refused."""
+        if self.user is None:
+            raise Forbidden("This API key belongs to no user; it can publish, not read.")
+        return self.user
+
+    def check_may_publish(self, rooms: Iterable[str], type_: str) -> None:
+        scope = EVERYTHING if self.is_admin else self.scope
+        if scope is None or not scope.allows(rooms, type_):
+            raise Forbidden("You may not publish this type to these rooms.")
+
+    def owns(self, sender: str) -> bool:
+        """Whether what `sender` sent is theirs to change: the sender, or an admin."""
+        return self.is_admin or self.sender == sender

@@ -1,0 +1,67 @@
+"""The inbox, read. Receipts are written through the log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.domain.inbox import InboxCounts, InboxFilter, InboxItem, InboxPage, InboxState, Missed
+from core.domain.positions import Position
+
+
+class Inbox(Protocol):
+    """What is due to a person, over the rooms given: always their present rooms. All raise `Unavailable`."""
+
+    async def page(
+        self, user_id: str, rooms: Sequence[str], wanted: InboxFilter, cursor: str | None, limit: int
+    ) -> InboxPage:
+        """Items newest first, each notification once, a thread as its newest one unless asked for by name."""
+
+    async def item(self, user_id: str, rooms: Sequence[str], notification_id: str) -> InboxItem | None:
+        """One notification as this person sees it, or None when it is not due to them."""
+
+    async def state(self, user_id: str, rooms: Sequence[str]) -> InboxState:
+        """Unread and unseen counts with the version and position they hold for, in one snapshot."""
+
+    async def version(self, user_id: str) -> int:
+        """The version alone; 0 before the first receipt."""
+
+    async def counts(self, user_id: str, rooms: Sequence[str]) -> InboxCounts:
+        """The numbers beside the tabs."""
+
+    async def locate(
+        self, user_id: str, rooms: Sequence[str], notification_ids: Iterable[str]
+    ) -> dict[str, dict[str, int]]:
+        """Where the notifications are due to the person: id to room to offset. Unknown ids are absent."""
+
+    async def missed(self, user_id: str, rooms: Sequence[str], after: Position, through: Position) -> Missed:
+        """What is due and shown above `after` up to `through`, each notification once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The newest position acknowledged on any of a person's devices; `at` is None when there never was one."""
+
+    position: Position
+    at: datetime | None
+
+
+class Positions(Protocol):
+    """What people's devices have acknowledged."""
+
+    def acknowledge(self, user_id: str, position: Position) -> None:
+        """Note it; written in chunks within 5 s. May be lost in a crash: the next acknowledgement carries it."""
+
+    async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
+        """Everything noted so far, also what is not written yet. Raises `Unavailable`."""
+
+
+class Tasks(Protocol):
+    """The work itself, as far as the summary needs it."""
+
+    async def waiting(
+        self, user_id: str, *, own: bool, review_projects: Iterable[str] | None
+    ) -> Mapping[str, int]:
+        """How many tasks wait: those of the person's own in progress or rejected if `own`, and those submitted or
+        asked to be skipped in the projects (None: in all). States without tasks are absent. Raises `Unavailable`.
+        """

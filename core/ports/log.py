@@ -1,0 +1,89 @@
+"""The log: the one truth about what was accepted."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.domain.identity import IdentityChange
+from core.domain.inbox import Mark
+from core.domain.notifications import Draft, Head, Notification, Posting
+from core.domain.runs import Runs
+
+Change = IdentityChange | Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of work: changes that may be refused, then drafts. All of it is committed, or none.
+
+    `sender` is for fairness only: groups are filled by turns between senders. A draft with an idempotency key
+    is a unit of its own, so that a conflict over the key never takes anything else with it.
+    """
+
+    sender: str
+    changes: tuple[Change, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(draft.key for draft in self.drafts) and (len(self.drafts) > 1 or self.changes):
+            raise ValueError("A draft with an idempotency key must be a unit of its own.")
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(draft.size_bytes for draft in self.drafts)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of one draft.
+
+    `duplicate`: the same sender had stored the same body under the same key; `notification` and `offsets`
+    (room to offset) are those of the first time, and nothing new was appended.
+    """
+
+    notification: Notification | None
+    postings: tuple[Posting, ...]
+    offsets: Mapping[str, int]
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A unit's outcome: one result a change (what its kind promises), one `Appended` a draft."""
+
+    results: tuple[object, ...]
+    appended: tuple[Appended, ...]
+
+
+class Log(Protocol):
+    """Rooms with gap-free offsets in commit order."""
+
+    async def commit(self, unit: Unit) -> Committed:
+        """Commit the unit durably, grouped with whatever else is waiting.
+
+        Returned means flushed to disk. Offsets of a room are 1, 2, 3 … in the order of commits.
+        Raises the refusal of one of its changes, `Conflict` (idempotency_conflict) for another body under the
+        same key, `RateLimited` when too much is waiting already, and `Unavailable` when it was not stored or
+        that is unknown: the caller tries again with the same key.
+        """
+
+    async def heads(self, rooms: Iterable[str]) -> dict[str, Head]:
+        """Head, floor and members of the rooms by name, in one snapshot; a room never posted to is all zeros.
+
+        Raises `Unavailable`.
+        """
+
+    async def read(self, runs: Mapping[str, Runs], limit: int) -> list[Posting]:
+        """The postings in the runs, at most `limit`, ordered by room (as given) and offset.
+
+        Content that is not to be shown any more is left out of its posting. Raises `Unavailable`.
+        """
+
+    async def hidden(self, runs: Mapping[str, Runs]) -> dict[str, Runs]:
+        """Those offsets in the runs whose content is not to be shown any more. Raises `Unavailable`."""
+
+    async def epoch(self) -> str:
+        """The id of this life of the log. Raises `Unavailable`."""
+
+    async def notification(self, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
+        """A notification and the rooms it was posted to, or None. Raises `Unavailable`."""

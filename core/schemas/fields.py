@@ -1,0 +1,175 @@
+"""Fields that take exactly what they say: no coercion, no characters that a database or a client chokes on."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from marshmallow import Schema, ValidationError, fields, validate
+
+from core.domain.clock import rfc3339
+from core.domain.rooms import is_room
+
+MAX_OFFSET = 2**63 - 2
+MAX_DATA_BYTES = 32 << 10
+_MAX_DEPTH = 16
+
+
+def check_text(text: str) -> str:
+    """Refuse NUL, which PostgreSQL cannot store, and lone surrogates, which no UTF-8 can carry."""
+    if "\x00" in text:
+        raise ValidationError("NUL characters are not allowed.")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValidationError("Lone surrogates are not allowed.")
+    return text
+
+
+class Text(fields.String):
+    """A string of `shortest` to `longest` characters."""
+
+    def __init__(self, longest: int, shortest: int = 0, **options: Any) -> None:
+        lengths = validate.Length(min=shortest or None, max=longest)
+        super().__init__(validate=[lengths, *options.pop("checks", ())], **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        return check_text(super()._deserialize(value, attr, data, **options))
+
+
+class StrictBoolean(fields.Boolean):
+    """true or false; marshmallow's own also takes 0, "yes" and "off"."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **options)
+
+
+class QueryBoolean(fields.Boolean):
+    """true or false as a query parameter spells them."""
+
+    truthy = {"true"}  # noqa: RUF012 - marshmallow's form
+    falsy = {"false"}  # noqa: RUF012
+
+
+class RoomName(Text):
+    """An address whose roles are among `roles` of the root schema."""
+
+    default_error_messages = {"room": "Not a room."}  # noqa: RUF012 - marshmallow's form
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(200, 1, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        room = super()._deserialize(value, attr, data, **options)
+        if not is_room(room, _roles(self.root)):
+            raise self.make_error("room")
+        return room
+
+
+def _roles(root: object) -> frozenset[str]:
+    if not isinstance(root, RoomsSchema):
+        raise TypeError("A schema with rooms derives from RoomsSchema.")
+    return root.roles
+
+
+class RoomsSchema(Schema):
+    """A schema that reads rooms, and therefore has to know which roles there are."""
+
+    def __init__(self, *, roles: frozenset[str] = frozenset(), **options: Any) -> None:
+        super().__init__(**options)
+        self.roles = roles
+
+
+class Offset(fields.Integer):
+    """An offset: a whole number from 0."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(0, MAX_OFFSET), **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        del attr, data, options  # marshmallow's signature
+        return value
+
+
+class PositionField(fields.Dict):
+    """Room to offset. Names are not checked: a room that means nothing to us is left out later."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(keys=Text(200), values=Offset(), validate=validate.Length(max=1_000), **options)
+
+
+class Instant(fields.AwareDateTime):
+    """An RFC 3339 moment with its zone, between the years 1 and 9999 in UTC, cut to milliseconds."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(format="iso", **options)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:  # noqa: ARG002
+        return None if value is None else rfc3339(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime:
+        if not isinstance(value, str):
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
+        try:
+            moment = super()._deserialize(value, attr, data, **options).astimezone(UTC)
+        except (OverflowError, ValueError) as error:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from error
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class JsonObject(fields.Field[Mapping[str, Any]]):
+    """Any JSON object of at most 32 KiB and 16 levels, with finite numbers and storable texts."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's form
+        "object": "Not a JSON object.",
+        "deep": "Nested too deeply.",
+        "number": "Not a finite number, or too large.",
+        "size": f"Larger than {MAX_DATA_BYTES >> 10} KiB.",
+    }
+
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,  # noqa: ARG002 - marshmallow's signature
+        data: Any,  # noqa: ARG002
+        **options: Any,  # noqa: ARG002
+    ) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise self.make_error("object")
+        self._check(value, _MAX_DEPTH)
+        if len(orjson.dumps(value)) > MAX_DATA_BYTES:
+            raise self.make_error("size")
+        return value
+
+    def _check(self, value: Any, depth: int) -> None:
+        if depth == 0:
+            raise self.make_error("deep")
+        match value:
+            case str():
+                check_text(value)
+            case bool() | None:
+                return
+            case int() if not -(2**63) <= value < 2**64:
+                raise self.make_error("number")
+            case float() if not math.isfinite(value):
+                raise self.make_error("number")
+            case dict():
+                for key, entry in value.items():
+                    check_text(key)
+                    self._check(entry, depth - 1)
+            case list():
+                for entry in value:
+                    self._check(entry, depth - 1)
+
+
+LINK = validate.Regexp(
+    re.compile(r"https?://[^\s]+|/(?!/)[^\s\\]*", re.IGNORECASE),
+    error="Not an http(s) address or a path.",
+)
+TYPE_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*"
+TYPE = validate.Regexp(rf"{TYPE_PATTERN}\Z", error="Not a type: words joined by dots.")
+KEY = validate.Regexp(r"[\x21-\x7e]+\Z", error="Printable ASCII without spaces.")

@@ -1,0 +1,149 @@
+"""Identity: logging in and out, and who is behind a credential."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.domain import clock
+from core.domain.errors import Unauthenticated
+from core.domain.identity import RevokeToken
+from core.domain.ids import new_id
+from core.domain.principals import Principal, User
+from core.ports.identity import Identity
+from core.ports.log import Log, Unit
+from core.ports.publisher import Publisher
+from core.services.passwords import Passwords
+from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens
+
+KEY_PREFIX = "nk_"
+
+_FRESH_S = 1.0
+_MAX_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A pair of tokens for a person; the refresh token works once."""
+
+    user: User
+    access_token: str
+    refresh_token: str
+    expires_in_s: int = ACCESS_LIFETIME_S
+
+
+def hash_key(key: str) -> str:
+    """How an API key is stored: a plain hash is enough for 256 random bits."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class IdentityService:
+    """Who is calling. What a credential stands for is read from the database and remembered for one second."""
+
+    def __init__(
+        self, identity: Identity, log: Log, publisher: Publisher, tokens: Tokens, passwords: Passwords
+    ) -> None:
+        self._identity = identity
+        self._log = log
+        self._publisher = publisher
+        self._tokens = tokens
+        self._passwords = passwords
+        self._remembered: dict[str, tuple[float, Principal]] = {}
+
+    async def authenticate(self, credential: str) -> Principal:
+        """The principal behind an access token or an API key.
+
+        Raises `Unauthenticated` (token_missing, token_invalid, token_expired, token_revoked), `Unavailable`.
+        """
+        if not credential:
+            raise Unauthenticated("A token or an API key is needed.", code="token_missing")
+        now = time.monotonic()
+        at, principal = self._remembered.get(credential, (0.0, None))
+        if principal is not None and now - at < _FRESH_S and not _is_over(principal):
+            return principal
+        if credential.startswith(KEY_PREFIX):
+            principal = await self._of_key(credential)
+        else:
+            principal = await self._of_token(self._tokens.verify(credential, "access"))
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[credential] = (now, principal)
+        return principal
+
+    async def login(self, username: str, password: str) -> Login:
+        """Tokens for a person. Raises `Unauthenticated` (invalid_credentials) without saying what was wrong."""
+        user = await self._identity.user_by_name(username)
+        known = user is not None and not user.disabled
+        verified = await self._passwords.verify(user.password_hash if user else None, password)
+        if user is None or not (known and verified):
+            raise Unauthenticated("Wrong username or password.", code="invalid_credentials")
+        return self._issue(user, new_id())
+
+    async def refresh(self, refresh_token: str) -> Login:
+        """Fresh tokens for the same login. Used a second time, a refresh token ends the login: it was stolen.
+
+        Raises `Unauthenticated` (token_invalid, token_expired, token_revoked).
+        """
+        token = self._tokens.verify(refresh_token, "refresh")
+        if await self._identity.is_revoked([token.login_id]):
+            raise Unauthenticated("This login has ended.", code="token_revoked")
+        try:
+            await self._log.commit(
+                _revocation(token.user_id, RevokeToken(id=token.id, expires_at=token.expires_at, once=True))
+            )
+        except Unauthenticated:
+            await self._end(token.user_id, token.login_id)
+            raise
+        return self._issue(await self._present_user(token.user_id), token.login_id)
+
+    async def logout(self, principal: Principal) -> None:
+        """End the login that the caller's token belongs to, with all its tokens and live sessions."""
+        if principal.user is None or principal.login_id is None:
+            raise Unauthenticated("An API key is not logged in.", code="token_invalid")
+        await self._end(principal.user.id, principal.login_id)
+
+    async def user(self, user_id: str) -> User:
+        """A person as they are now. Raises `Unauthenticated` (token_revoked) if gone or disabled."""
+        return await self._present_user(user_id)
+
+    async def _end(self, user_id: str, login_id: str) -> None:
+        until = clock.now() + timedelta(seconds=REFRESH_LIFETIME_S)
+        await self._log.commit(_revocation(user_id, RevokeToken(id=login_id, expires_at=until)))
+        self._remembered.clear()
+        self._publisher.login_ended(login_id)
+
+    async def _of_token(self, token: Token) -> Principal:
+        if await self._identity.is_revoked([token.id, token.login_id]):
+            raise Unauthenticated("The token was revoked.", code="token_revoked")
+        user = await self._present_user(token.user_id)
+        return Principal(
+            sender=f"user:{user.id}", user=user, login_id=token.login_id, expires_at=token.expires_at
+        )
+
+    async def _of_key(self, key: str) -> Principal:
+        found = await self._identity.key(hash_key(key))
+        if found is None:
+            raise Unauthenticated("The API key is not known.")
+        user = None if found.user_id is None else await self._present_user(found.user_id)
+        return Principal(sender=f"key:{found.id}", user=user, scope=found.scope)
+
+    async def _present_user(self, user_id: str) -> User:
+        user = await self._identity.user(user_id)
+        if user is None or user.disabled:
+            raise Unauthenticated("This account is closed.", code="token_revoked")
+        return user
+
+    def _issue(self, user: User, login_id: str) -> Login:
+        return Login(
+            user=user,
+            access_token=self._tokens.access(user.id, login_id),
+            refresh_token=self._tokens.refresh(user.id, login_id),
+        )
+
+
+def _is_over(principal: Principal) -> bool:
+    return principal.expires_at is not None and principal.expires_at <= clock.now()
+
+
+def _revocation(user_id: str, change: RevokeToken) -> Unit:
+    return Unit(f"user:{user_id}", changes=(change,))

@@ -1,0 +1,171 @@
+"""Publishing: from a request to committed postings, then the fast path."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from core.domain import clock
+from core.domain.errors import DomainError, Forbidden, NotFound, Unavailable
+from core.domain.ids import new_id
+from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
+from core.domain.principals import Principal
+from core.ports.log import Appended, Committed, Log, Unit
+from core.ports.presence import Audience, Presence
+from core.ports.publisher import Publisher
+
+ACCEPT_DEADLINE_S = 5.0
+"""How long a request waits for its commit before it is told to try again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRequest:
+    """What a sender asks for. `key` is the idempotency key, None for none; `rooms` are valid and not empty."""
+
+    rooms: tuple[str, ...]
+    type: str
+    level: Level
+    title: str
+    content: str = ""
+    urgent: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
+    link: str | None = None
+    thread: str | None = None
+    settles: bool = False
+    expires_at: datetime | None = None
+    key: str | None = None
+
+    @property
+    def body_hash(self) -> str:
+        """SHA-256 over what is asked for, without the key; the order of the rooms does not matter."""
+        body = asdict(self) | {"rooms": sorted(set(self.rooms)), "key": None}
+        return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was accepted: the stored notification, its offset in each room, and who is connected now."""
+
+    notification: Notification
+    offsets: Mapping[str, int]
+    audience: Audience
+    duplicate: bool
+
+
+class NotificationService:
+    """Publish, change and take back notifications."""
+
+    def __init__(self, log: Log, publisher: Publisher, presence: Presence) -> None:
+        self._log = log
+        self._publisher = publisher
+        self._presence = presence
+
+    async def publish(self, principal: Principal, request: PublishRequest) -> Published:
+        """Accept one notification: returned means stored durably.
+
+        Raises `Forbidden` outside the sender's scope, `Conflict` for another body under the same key, and
+        `Unavailable` when it was not stored or that is unknown: try again with the same key.
+        """
+        principal.check_may_publish(request.rooms, request.type)
+        committed = await self._commit(Unit(principal.sender, drafts=(_draft(principal, request),)))
+        return self._tell(committed.appended[0])
+
+    async def publish_batch(
+        self, principal: Principal, requests: Sequence[PublishRequest | DomainError]
+    ) -> list[Published | DomainError]:
+        """Accept each notification for itself; a refusal stands in its place and stops no other."""
+        return await asyncio.gather(*(self._publish_entry(principal, request) for request in requests))
+
+    async def get(self, principal: Principal, notification_id: str) -> tuple[Notification, Sequence[str]]:
+        """A notification and its rooms, for its sender or an admin. Raises `NotFound`, also for others."""
+        found = await self._log.notification(notification_id)
+        if found is None or not principal.owns(found[0].sender):
+            raise NotFound("There is no such notification of yours.")
+        return found
+
+    async def update(
+        self, principal: Principal, notification_id: str, changes: Mapping[str, Any]
+    ) -> tuple[Notification, Sequence[str]]:
+        """Change what a notification says, for everybody who has it. `changes` are wire values by field."""
+        await self._amend(principal, notification_id, Kind.UPDATE, changes)
+        return await self.get(principal, notification_id)
+
+    async def retract(self, principal: Principal, notification_id: str) -> None:
+        """Take a notification back. Doing it twice is doing it once."""
+        await self._amend(principal, notification_id, Kind.RETRACT, {})
+
+    async def _amend(
+        self, principal: Principal, notification_id: str, kind: Kind, changes: Mapping[str, Any]
+    ) -> None:
+        notification, rooms = await self.get(principal, notification_id)
+        if notification.retracted_at is not None:
+            if kind is Kind.RETRACT:
+                return
+            raise Forbidden("The notification was retracted.", code="notification_retracted")
+        draft = Draft(
+            kind=kind,
+            notification_id=notification.id,
+            rooms=tuple(rooms),
+            thread=notification.thread,
+            created_at=clock.now(),
+            amendment=Amendment(by=principal.actor, set=changes),
+        )
+        committed = await self._commit(Unit(principal.sender, drafts=(draft,)))
+        self._publisher.publish(committed.appended[0].postings)
+
+    async def _publish_entry(
+        self, principal: Principal, request: PublishRequest | DomainError
+    ) -> Published | DomainError:
+        if isinstance(request, DomainError):
+            return request
+        try:
+            return await self.publish(principal, request)
+        except DomainError as refusal:
+            return refusal
+
+    async def _commit(self, unit: Unit) -> Committed:
+        try:
+            async with asyncio.timeout(ACCEPT_DEADLINE_S):
+                return await self._log.commit(unit)
+        except TimeoutError as error:
+            raise Unavailable("It is not known yet whether it was stored; try again.") from error
+
+    def _tell(self, appended: Appended) -> Published:
+        if appended.notification is None:
+            raise ValueError("A published notification has its content.")
+        self._publisher.publish(appended.postings)
+        audience = self._presence.audience(appended.offsets)
+        return Published(appended.notification, appended.offsets, audience, appended.duplicate)
+
+
+def _draft(principal: Principal, request: PublishRequest) -> Draft:
+    now = clock.now()
+    notification = Notification(
+        id=new_id(),
+        type=request.type,
+        level=request.level,
+        urgent=request.urgent,
+        title=request.title,
+        content=request.content,
+        data=request.data,
+        link=request.link,
+        thread=request.thread,
+        settles=request.settles,
+        actor=principal.actor,
+        sender=principal.sender,
+        created_at=now,
+        expires_at=request.expires_at,
+    )
+    return Draft(
+        kind=Kind.NOTIFICATION,
+        notification_id=notification.id,
+        rooms=tuple(dict.fromkeys(request.rooms)),
+        thread=request.thread,
+        created_at=now,
+        notification=notification,
+        key=request.key,
+        body_hash=request.body_hash,
+    )

@@ -1,0 +1,190 @@
+"""One way to run SQL on SQLite and on PostgreSQL: a plain function over a connection, run off the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from core.domain.errors import Unavailable
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+STATEMENT_TIMEOUT_S = 5
+_SQLITE_READERS = 4
+_BUSY_TIMEOUT_MS = 5_000
+
+
+class CommitUnknownError(Exception):
+    """COMMIT was sent and its answer was lost or an error: the transaction may have happened or not."""
+
+
+class Database(Protocol):
+    """A database that runs work in transactions. Every failure to reach it is `Unavailable`."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """Run reads; with `snapshot`, all of them see one state of the database."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work and commit it durably. If `work` raises, nothing happened.
+
+        Raises `Unavailable` when it certainly did not happen, `CommitUnknownError` when nobody knows.
+        """
+
+    async def close(self) -> None:
+        """Let go of every connection and thread."""
+
+
+def open_database(url: str) -> Database:
+    """Open by URL: `sqlite:///path`, `postgresql://…` or Heroku's `postgres://…?sslmode=require`."""
+    if url.startswith("sqlite"):
+        return _SqliteDatabase(url)
+    return _PostgresDatabase(asyncpg_url(url))
+
+
+def asyncpg_url(url: str) -> str:
+    """The same PostgreSQL database for asyncpg, which spells `sslmode` as `ssl`."""
+    parts = urlsplit(url)
+    query = [("ssl" if name == "sslmode" else name, value) for name, value in parse_qsl(parts.query)]
+    return urlunsplit(parts._replace(scheme="postgresql+asyncpg", query=urlencode(query)))
+
+
+def _transaction(work: Work[T], connection: Connection) -> T:
+    """Run the work and commit it, telling a failed COMMIT apart from failed work."""
+    with connection.begin() as transaction:
+        result = work(connection)
+        try:
+            transaction.commit()
+        except (DBAPIError, OSError, TimeoutError) as error:
+            raise CommitUnknownError(str(error)) from error
+    return result
+
+
+def _reading(work: Work[T], connection: Connection) -> T:
+    with connection.begin():
+        return work(connection)
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether the error speaks of the database's state (gone, locked, full), not of the statement."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, OperationalError) or error.connection_invalidated
+    return isinstance(error, PoolTimeout | OSError | TimeoutError)
+
+
+class _mapped_errors:  # noqa: N801 - reads as a statement
+    """Turn every sign of an unreachable database into `Unavailable`; let the rest through."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SQLAlchemyError | OSError | TimeoutError) and _is_unreachable(error):
+            raise Unavailable("The database cannot be reached or cannot store now; try again.") from error
+
+
+class _SqliteDatabase:
+    """SQLite in threads: several readers, one writer, each transaction one hop off the loop."""
+
+    dialect = "sqlite"
+
+    def __init__(self, url: str) -> None:
+        self._engine = _sqlite_engine(url)
+        self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - always one in WAL
+        return await self._run(self._readers, False, partial(_reading, work))
+
+    async def write(self, work: Work[T]) -> T:
+        return await self._run(self._writer, True, partial(_transaction, work))
+
+    async def close(self) -> None:
+        self._readers.shutdown()
+        self._writer.shutdown()
+        self._engine.dispose()
+
+    async def _run(self, executor: Executor, writes: bool, work: Work[T]) -> T:  # noqa: FBT001 - private
+        def run() -> T:
+            with self._engine.connect().execution_options(writes=writes) as connection:
+                return work(connection)
+
+        with _mapped_errors():
+            return await asyncio.get_running_loop().run_in_executor(executor, run)
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=_SQLITE_READERS + 1,
+        connect_args={"check_same_thread": False},
+        json_serializer=_dumps,
+        json_deserializer=orjson.loads,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not open transactions of its own
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another writes: no waiting helps.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+class _PostgresDatabase:
+    """PostgreSQL over asyncpg: a small pool, every statement with a deadline."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=5,
+            max_overflow=5,
+            pool_pre_ping=True,
+            pool_timeout=STATEMENT_TIMEOUT_S,
+            connect_args={"timeout": STATEMENT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
+            json_serializer=_dumps,
+            json_deserializer=orjson.loads,
+        )
+        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
+        return await self._run(self._snapshots if snapshot else self._engine, partial(_reading, work))
+
+    async def write(self, work: Work[T]) -> T:
+        return await self._run(self._engine, partial(_transaction, work))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
+        with _mapped_errors():
+            async with engine.connect() as connection:
+                return await connection.run_sync(work)
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value).decode()

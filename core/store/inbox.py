@@ -1,0 +1,420 @@
+"""The inbox on SQL: what is due to a person over their rooms, newest first, and how much of it is unread."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, case, func, or_, select, union_all
+from sqlalchemy.sql.elements import ColumnElement
+
+from core.domain import clock, runs
+from core.domain.inbox import (
+    LATEST,
+    MAX_UNREAD,
+    MISSED_CAP,
+    InboxCounts,
+    InboxFilter,
+    InboxItem,
+    InboxPage,
+    InboxState,
+    Missed,
+    Receipt,
+    ThreadState,
+)
+from core.domain.membership import FOREVER, due_runs
+from core.domain.notifications import Kind
+from core.domain.positions import Position
+from core.domain.rooms import most_personal
+from core.domain.runs import Runs
+from core.store import tables
+from core.store.database import Database
+from core.store.identity import intervals
+from core.store.rows import AnyRow, notification_from_row
+
+_MAX_RUNS = 1_000
+"""Runs of receipts read of one room when counting: with more gaps than this, 100 unread are long found."""
+
+_posting = tables.posting.c
+_notification = tables.notification.c
+_thread = tables.room_thread.c
+
+
+class SqlInbox:
+    """`core.ports.inbox.Inbox` on SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(
+        self, user_id: str, rooms: Sequence[str], wanted: InboxFilter, cursor: str | None, limit: int
+    ) -> InboxPage:
+        work = partial(_page, user_id=user_id, rooms=rooms, wanted=wanted, cursor=cursor, limit=limit)
+        return await self._database.read(work, snapshot=True)
+
+    async def item(self, user_id: str, rooms: Sequence[str], notification_id: str) -> InboxItem | None:
+        work = partial(_item, user_id=user_id, rooms=rooms, notification_id=notification_id)
+        return await self._database.read(work, snapshot=True)
+
+    async def state(self, user_id: str, rooms: Sequence[str]) -> InboxState:
+        return await self._database.read(partial(_state, user_id=user_id, rooms=rooms), snapshot=True)
+
+    async def version(self, user_id: str) -> int:
+        return await self._database.read(partial(_version, user_id=user_id))
+
+    async def counts(self, user_id: str, rooms: Sequence[str]) -> InboxCounts:
+        return await self._database.read(partial(_counts, user_id=user_id, rooms=rooms), snapshot=True)
+
+    async def locate(
+        self, user_id: str, rooms: Sequence[str], notification_ids: Iterable[str]
+    ) -> dict[str, dict[str, int]]:
+        ids = tuple(notification_ids)
+        work = partial(_locate, user_id=user_id, rooms=rooms, notification_ids=ids)
+        return await self._database.read(work, snapshot=True)
+
+    async def missed(self, user_id: str, rooms: Sequence[str], after: Position, through: Position) -> Missed:
+        work = partial(_missed, user_id=user_id, rooms=rooms, after=after, through=through)
+        return await self._database.read(work, snapshot=True)
+
+
+def _due(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, Runs]:
+    """The due offsets of each room; rooms without any are left out."""
+    found = intervals(connection, user_id, rooms)
+    due = {room: due_runs(found, room) for room in rooms}
+    return {room: offsets for room, offsets in due.items() if offsets}
+
+
+def _in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:
+    return or_(
+        *(column >= first if last == FOREVER else column.between(first, last) for first, last in offsets)
+    )
+
+
+def _shown() -> ColumnElement[bool]:
+    alive = or_(_notification.expires_at.is_(None), _notification.expires_at > clock.now())
+    return and_(_notification.retracted_at.is_(None), alive)
+
+
+def _covering_run(user_id: str, receipt: Receipt, column: ColumnElement[Any]) -> Any:
+    """`column` of the only run that can hold the posting's offset: the last one that starts at or before it.
+
+    Runs are disjoint, so this is one step into the primary key, however many runs there are.
+    """
+    table = tables.receipt.c
+    return (
+        select(column)
+        .where(table.user_id == user_id, table.room == _posting.room, table.receipt == receipt.value)
+        .where(table.first <= _posting.offset)
+        .order_by(table.first.desc())
+        .limit(1)
+        .correlate(tables.posting)
+        .scalar_subquery()
+    )
+
+
+def _has(user_id: str, receipt: Receipt) -> ColumnElement[bool]:
+    last = _covering_run(user_id, receipt, tables.receipt.c.last)
+    return func.coalesce(last, 0) >= _posting.offset
+
+
+def _receipt_time(user_id: str, receipt: Receipt) -> Any:
+    table = tables.receipt.c
+    covered = case((table.last >= _posting.offset, table.at))
+    return _covering_run(user_id, receipt, covered).label(f"{receipt.value}_at")
+
+
+def _matching(user_id: str, wanted: InboxFilter) -> list[ColumnElement[bool]]:
+    """The conditions of a filter, beside kind, room and due offsets."""
+    living = or_(_posting.thread.is_(None), _thread.last_offset == _posting.offset)
+    conditions = [_shown(), living if wanted.thread is None else _posting.thread == wanted.thread]
+    if wanted.unread is not None:
+        unread = and_(~_has(user_id, Receipt.READ), or_(_posting.thread.is_(None), _thread.open))
+        conditions.append(unread if wanted.unread else ~unread)
+    if wanted.archived is not None:
+        archived = _has(user_id, Receipt.ARCHIVED)
+        conditions.append(archived if wanted.archived else ~archived)
+    if wanted.type is not None:
+        conditions.append(_notification.type == wanted.type)
+    if wanted.level is not None:
+        conditions.append(_notification.level == wanted.level.value)
+    if wanted.q is not None:
+        conditions.append(
+            or_(
+                _notification.title.icontains(wanted.q, autoescape=True),
+                _notification.content.icontains(wanted.q, autoescape=True),
+            )
+        )
+    return conditions
+
+
+def _candidates(room: str, due: Runs) -> Select[Any]:
+    """The notifications of one room that are due, with their thread where they have one."""
+    with_thread = and_(_thread.room == _posting.room, _thread.thread == _posting.thread)
+    return (
+        select(
+            _posting.room, _posting.offset, _posting.notification_id, _notification.type, _notification.urgent
+        )
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .outerjoin(tables.room_thread, with_thread)
+        .where(_posting.room == room, _in(_posting.offset, due))
+        .where(_posting.kind == Kind.NOTIFICATION.value)
+    )
+
+
+def _merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
+    """All rows of several ordered and limited selects, by notification, newest first."""
+    if not selects:
+        return []
+    branches = union_all(*(select(branch.subquery()) for branch in selects)).subquery()
+    return list(connection.execute(select(branches).order_by(branches.c.notification_id.desc())))
+
+
+def _page(
+    connection: Connection,
+    user_id: str,
+    rooms: Sequence[str],
+    wanted: InboxFilter,
+    cursor: str | None,
+    limit: int,
+) -> InboxPage:
+    chosen = [
+        room
+        for room in rooms
+        if wanted.room in (None, room)
+        and (wanted.project is None or f"{room}:".startswith(f"project:{wanted.project}:"))
+    ]
+    matching = _matching(user_id, wanted)
+    if cursor is not None:
+        matching.append(_posting.notification_id < cursor)
+    found = _merged(
+        connection,
+        [
+            _candidates(room, due).where(*matching).order_by(_posting.notification_id.desc()).limit(limit + 1)
+            for room, due in _due(connection, user_id, chosen).items()
+        ],
+    )
+    ids = list(dict.fromkeys(row.notification_id for row in found))
+    more = len(ids) > limit
+    shown = set(ids[:limit])
+    items = _items(connection, user_id, [row for row in found if row.notification_id in shown])
+    return InboxPage(items, ids[limit - 1] if more else None)
+
+
+def _items(connection: Connection, user_id: str, found: Sequence[AnyRow]) -> tuple[InboxItem, ...]:
+    """The items for (room, offset, notification_id) rows, in their order, each notification once."""
+    places: dict[str, dict[str, int]] = {}
+    for row in found:
+        places.setdefault(row.notification_id, {})[row.room] = row.offset
+    if not places:
+        return ()
+    nearest = {nid: most_personal(rooms) for nid, rooms in places.items()}
+    statement = (
+        select(
+            *tables.notification_content,
+            _posting.room,
+            _thread.open.label("thread_open"),
+            _thread_length().label("thread_count"),
+            *(_receipt_time(user_id, receipt) for receipt in Receipt),
+        )
+        .select_from(tables.posting)
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .outerjoin(tables.room_thread, and_(_thread.room == _posting.room, _thread.thread == _posting.thread))
+        .where(
+            or_(
+                *(
+                    and_(_posting.room == nearest[nid], _posting.offset == places[nid][nearest[nid]])
+                    for nid in places
+                )
+            )
+        )
+    )
+    rows = {row.content_id: row for row in connection.execute(statement)}
+    return tuple(
+        _item_from_row(rows[nid], nearest[nid], rooms) for nid, rooms in places.items() if nid in rows
+    )
+
+
+def _thread_length() -> Any:
+    """How many notifications the posting's thread has in its room; 0 without a thread."""
+    other = tables.posting.alias("of_thread").c
+    return (
+        select(func.count())
+        .where(other.room == _posting.room, other.thread == _posting.thread)
+        .where(other.kind == Kind.NOTIFICATION.value)
+        .correlate(tables.posting)
+        .scalar_subquery()
+    )
+
+
+def _item_from_row(row: AnyRow, room: str, offsets: Mapping[str, int]) -> InboxItem:
+    notification = notification_from_row(row)
+    thread = None
+    if notification.thread is not None:
+        thread = ThreadState(notification.thread, row.thread_count, bool(row.thread_open))
+    return InboxItem(
+        notification=notification,
+        room=room,
+        offset=offsets[room],
+        rooms=tuple(sorted(offsets)),
+        thread=thread,
+        seen_at=row.seen_at,
+        read_at=row.read_at,
+        archived_at=row.archived_at,
+    )
+
+
+def _item(
+    connection: Connection, user_id: str, rooms: Sequence[str], notification_id: str
+) -> InboxItem | None:
+    due = _due(connection, user_id, rooms)
+    selects = [
+        _candidates(room, offsets).where(_shown(), _posting.notification_id == notification_id)
+        for room, offsets in due.items()
+    ]
+    items = _items(connection, user_id, _merged(connection, selects))
+    return items[0] if items else None
+
+
+def _locate(
+    connection: Connection, user_id: str, rooms: Sequence[str], notification_ids: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    if not notification_ids:
+        return {}
+    due = _due(connection, user_id, rooms)
+    statement = select(_posting.room, _posting.offset, _posting.notification_id).where(
+        _posting.notification_id.in_(notification_ids),
+        _posting.room.in_(tuple(due)),
+        _posting.kind == Kind.NOTIFICATION.value,
+    )
+    places: dict[str, dict[str, int]] = {}
+    for row in connection.execute(statement):
+        if runs.contains(due[row.room], row.offset):
+            places.setdefault(row.notification_id, {})[row.room] = row.offset
+    return places
+
+
+def _missed(
+    connection: Connection, user_id: str, rooms: Sequence[str], after: Position, through: Position
+) -> Missed:
+    windows = {
+        room: runs.intersect(due, ((after.get(room, 0) + 1, through.get(room, 0)),))
+        for room, due in _due(connection, user_id, rooms).items()
+    }
+    found = _merged(
+        connection,
+        [
+            _candidates(room, window).where(_shown()).order_by(_posting.offset.desc()).limit(MISSED_CAP + 1)
+            for room, window in windows.items()
+            if window
+        ],
+    )
+    first: dict[str, AnyRow] = {}
+    for row in found:
+        first.setdefault(row.notification_id, row)
+    counted = list(first.values())[:MISSED_CAP]
+    newest = set(list(first)[:LATEST])
+    return Missed(
+        total=len(counted),
+        capped=len(first) > MISSED_CAP,
+        by_type=Counter(row.type for row in counted),
+        by_room=Counter(row.room for row in found if row.notification_id in first),
+        urgent=sum(row.urgent for row in counted),
+        latest=_items(connection, user_id, [row for row in found if row.notification_id in newest]),
+    )
+
+
+def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
+    room = tables.room.c
+    heads = connection.execute(select(room.name, room.head).where(room.name.in_(rooms))).all()
+    position = dict.fromkeys(rooms, 0) | {row.name: row.head for row in heads}
+    return InboxState(
+        unread=_count_without(connection, user_id, rooms, Receipt.READ),
+        unseen=_count_without(connection, user_id, rooms, Receipt.SEEN),
+        version=_version(connection, user_id),
+        epoch=connection.execute(select(tables.log.c.epoch)).scalar_one(),
+        position=position,
+    )
+
+
+def _version(connection: Connection, user_id: str) -> int:
+    version = select(tables.inbox.c.version).where(tables.inbox.c.user_id == user_id)
+    return connection.execute(version).scalar_one_or_none() or 0
+
+
+def _count_without(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> int:
+    """Open threads and single notifications that are due and have no such receipt, each once, up to 100.
+
+    Walks only the gaps between the runs of receipts, and threads only by their newest entry: what is read,
+    and how long a thread grew, costs nothing.
+    """
+    gaps = _gaps(connection, user_id, rooms, receipt)
+    if not gaps:
+        return 0
+    singles = [
+        select(_posting.notification_id.label("key"))
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_posting.room == room, _posting.thread.is_(None), _in(_posting.offset, offsets))
+        .where(_posting.kind == Kind.NOTIFICATION.value, _shown())
+        .limit(MAX_UNREAD)
+        for room, offsets in gaps.items()
+    ]
+    at_newest = and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset)
+    threads = [
+        select(_thread.thread.label("key"))
+        .join(tables.posting, at_newest)
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_thread.room == room, _thread.open, _in(_thread.last_offset, offsets))
+        .where(_shown())
+        .limit(MAX_UNREAD)
+        for room, offsets in gaps.items()
+    ]
+    branches = union_all(*(select(branch.subquery()) for branch in (*singles, *threads))).subquery()
+    distinct = select(branches.c.key).distinct().limit(MAX_UNREAD).subquery()
+    return int(connection.execute(select(func.count()).select_from(distinct)).scalar_one())
+
+
+def _gaps(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> dict[str, Runs]:
+    """The due offsets of each room without the receipt."""
+    due = _due(connection, user_id, rooms)
+    table = tables.receipt.c
+    newest = [
+        select(table.room, table.first, table.last)
+        .where(table.user_id == user_id, table.room == room, table.receipt == receipt.value)
+        .order_by(table.first.desc())
+        .limit(_MAX_RUNS)
+        for room in due
+    ]
+    if not newest:
+        return {}
+    given: dict[str, list[tuple[int, int]]] = {}
+    for row in connection.execute(union_all(*(select(branch.subquery()) for branch in newest))):
+        given.setdefault(row.room, []).append((row.first, row.last))
+    gaps = {}
+    for room, offsets in due.items():
+        taken = given.get(room, [])
+        if len(taken) == _MAX_RUNS:
+            taken.append((1, min(first for first, _ in taken)))
+        gaps[room] = runs.subtract(offsets, taken)
+    return {room: offsets for room, offsets in gaps.items() if offsets}
+
+
+def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
+    def count(*conditions: ColumnElement[bool]) -> Counter[str]:
+        selects = [
+            _candidates(room, due).where(*conditions).order_by(_posting.offset.desc()).limit(MAX_UNREAD)
+            for room, due in _due(connection, user_id, rooms).items()
+        ]
+        types = {row.notification_id: row.type for row in _merged(connection, selects)}
+        return Counter(list(types.values())[:MAX_UNREAD])
+
+    present = _matching(user_id, InboxFilter(archived=False))
+    by_type = count(*present)
+    return InboxCounts(
+        all=by_type.total(),
+        unread=_count_without(connection, user_id, rooms, Receipt.READ),
+        unseen=_count_without(connection, user_id, rooms, Receipt.SEEN),
+        todo=count(*present, _thread.open).total(),
+        archived=count(*_matching(user_id, InboxFilter(archived=True))).total(),
+        by_type=by_type,
+        version=_version(connection, user_id),
+    )

@@ -1,0 +1,165 @@
+"""The log on SQL: units of work committed in groups, and the reads that repair and catch up.
+
+Lock order inside a transaction, so that two servers never wait for each other in a circle: what changes touch,
+notifications by (sender, key), new rooms by name, heads by name, postings. The head's row stays locked until
+the commit: that makes the order of offsets the order of commits.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from core.domain import clock, runs
+from core.domain.errors import DomainError, Unavailable
+from core.domain.notifications import Head, Kind, Notification, Posting
+from core.domain.runs import Runs
+from core.ports.log import Committed, Unit
+from core.store import tables
+from core.store.appender import Appender, Outcome
+from core.store.database import CommitUnknownError, Database
+from core.store.groups import GroupCommit, KnownRooms, appended_before
+from core.store.rows import notification_from_row, posting_from_row
+
+_LOOK_UP_TRIES = 3
+_LOOK_UP_PAUSE_S = 0.3
+
+
+class SqlLog:
+    """`core.ports.log.Log` on SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known_rooms = KnownRooms()
+        self.appender = Appender(self._commit_group, self._look_up)
+
+    async def commit(self, unit: Unit) -> Committed:
+        return await self.appender.submit(unit)
+
+    async def close(self) -> None:
+        await self.appender.close()
+
+    async def heads(self, rooms: Iterable[str]) -> dict[str, Head]:
+        names = tuple(rooms)
+        found = await self._database.read(partial(_heads, rooms=names)) if names else {}
+        return {name: found.get(name, Head()) for name in names}
+
+    async def read(self, runs: Mapping[str, Runs], limit: int) -> list[Posting]:
+        return await self._database.read(partial(_read, wanted=runs, limit=limit))
+
+    async def hidden(self, runs: Mapping[str, Runs]) -> dict[str, Runs]:
+        return await self._database.read(partial(_hidden, wanted=runs)) if any(runs.values()) else {}
+
+    async def epoch(self) -> str:
+        return await self._database.read(_epoch)
+
+    async def notification(self, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
+        return await self._database.read(partial(_notification, notification_id=notification_id))
+
+    async def _commit_group(self, units: Sequence[Unit]) -> Sequence[Outcome]:
+        group = GroupCommit(units, self._known_rooms)
+        outcomes = await self._database.write(group)
+        self._known_rooms.add(group.rooms)
+        return outcomes
+
+    async def _look_up(self, units: Sequence[Unit]) -> Sequence[Outcome]:
+        """What became of units whose COMMIT nobody answered: never tried again, only looked for."""
+        for attempt in range(_LOOK_UP_TRIES):
+            if attempt:
+                await asyncio.sleep(_LOOK_UP_PAUSE_S)
+            try:
+                return await self._database.read(partial(_find, units=units))
+            except (Unavailable, CommitUnknownError):
+                continue
+        return [_unknown()] * len(units)
+
+
+def _unknown() -> DomainError:
+    return Unavailable("Whether it was stored is unknown; try again with the same idempotency key.")
+
+
+def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
+    ids = [
+        draft.notification_id for unit in units for draft in unit.drafts if draft.kind is Kind.NOTIFICATION
+    ]
+    found = appended_before(connection, ids, duplicate=False)
+    return [
+        Committed(results=(), appended=tuple(found[draft.notification_id] for draft in unit.drafts))
+        if unit.drafts
+        and not unit.changes
+        and all(d.kind is Kind.NOTIFICATION and d.notification_id in found for d in unit.drafts)
+        else _unknown()
+        for unit in units
+    ]
+
+
+def _heads(connection: Connection, rooms: Sequence[str]) -> dict[str, Head]:
+    room = tables.room.c
+    statement = select(room.name, room.head, room.floor, room.members).where(room.name.in_(rooms))
+    return {row.name: Head(row.head, row.floor, row.members) for row in connection.execute(statement)}
+
+
+def in_runs(wanted: Mapping[str, Runs]) -> Any:
+    """The condition that a posting lies in the runs."""
+    posting = tables.posting.c
+    return or_(
+        *(
+            and_(posting.room == room, or_(*(posting.offset.between(*run) for run in offsets)))
+            for room, offsets in wanted.items()
+            if offsets
+        )
+    )
+
+
+def _read(connection: Connection, wanted: Mapping[str, Runs], limit: int) -> list[Posting]:
+    """Room by room, so that each is one walk along the primary key and none is read past the limit."""
+    now = clock.now()
+    found: list[Posting] = []
+    for room, offsets in wanted.items():
+        if not offsets or len(found) >= limit:
+            continue
+        statement = (
+            select(tables.posting, *tables.notification_content)
+            .join(tables.notification, tables.notification.c.id == tables.posting.c.notification_id)
+            .where(in_runs({room: offsets}))
+            .order_by(tables.posting.c.offset)
+            .limit(limit - len(found))
+        )
+        found.extend(posting_from_row(row, now) for row in connection.execute(statement))
+    return found
+
+
+def _hidden(connection: Connection, wanted: Mapping[str, Runs]) -> dict[str, Runs]:
+    posting, notification = tables.posting.c, tables.notification.c
+    statement = (
+        select(posting.room, posting.offset)
+        .join(tables.notification, notification.id == posting.notification_id)
+        .where(in_runs(wanted))
+        .where(posting.kind == Kind.NOTIFICATION)
+        .where(or_(notification.retracted_at.is_not(None), notification.expires_at <= clock.now()))
+    )
+    offsets: dict[str, list[int]] = {}
+    for row in connection.execute(statement):
+        offsets.setdefault(row.room, []).append(row.offset)
+    return {room: runs.of_offsets(found) for room, found in offsets.items()}
+
+
+def _epoch(connection: Connection) -> str:
+    return str(connection.execute(select(tables.log.c.epoch)).scalar_one())
+
+
+def _notification(connection: Connection, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
+    content = connection.execute(
+        select(*tables.notification_content).where(tables.notification.c.id == notification_id)
+    ).one_or_none()
+    if content is None:
+        return None
+    posting = tables.posting.c
+    rooms = connection.execute(
+        select(posting.room)
+        .where(posting.notification_id == notification_id, posting.kind == Kind.NOTIFICATION)
+        .order_by(posting.room)
+    )
+    return notification_from_row(content), tuple(rooms.scalars())

@@ -1,0 +1,143 @@
+"""One session: a Socket.IO connection of one person, with its ordered door and what is held back for it."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from engineio.packet import Packet
+
+from core.domain.principals import Principal, User
+from realtime.engine import OutgoingQueue, SocketServer, encode_event
+
+MAX_UNSENT_PACKETS = 500
+MAX_UNSENT_BYTES = 1 << 20
+MAX_HELD = 500
+END_GRACE_S = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Held:
+    """Live publications of one room that wait until its replay is done; they begin above `base`.
+
+    When too many wait they are dropped: `overflowed` says that the replay has to read on instead.
+    """
+
+    base: int
+    packets: list[tuple[int, Packet]] = field(default_factory=list)
+    overflowed: bool = False
+
+    def add(self, offset: int, packet: Packet) -> None:
+        if self.overflowed:
+            return
+        if len(self.packets) >= MAX_HELD:
+            self.overflowed = True
+            self.packets.clear()
+            return
+        self.packets.append((offset, packet))
+
+
+class Session:
+    """Everything that reaches the client goes through `send`, in order."""
+
+    __slots__ = (
+        "_outgoing",
+        "_server",
+        "catching_up",
+        "eio_sid",
+        "ended",
+        "inbox_version",
+        "principal",
+        "rooms",
+        "sid",
+        "user",
+    )
+
+    def __init__(
+        self, server: SocketServer, sid: str, eio_sid: str, principal: Principal, outgoing: OutgoingQueue
+    ) -> None:
+        self._server = server
+        self._outgoing = outgoing
+        self.sid = sid
+        self.eio_sid = eio_sid
+        self.principal = principal
+        self.user: User = principal.person
+        self.rooms: tuple[str, ...] = ()
+        self.catching_up: dict[str, Held] = {}
+        self.ended = False
+        self.inbox_version = 0
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return self.principal.expires_at
+
+    @property
+    def is_live(self) -> bool:
+        return not self.catching_up
+
+    def send(self, packet: Packet) -> None:
+        """Put a packet into the client's queue; a client with too much unsent is cut, and resumes."""
+        if self.ended:
+            return
+        outgoing = self._outgoing
+        if outgoing.qsize() >= MAX_UNSENT_PACKETS or outgoing.size_bytes >= MAX_UNSENT_BYTES:
+            self.cut("slow_consumer")
+            return
+        outgoing.put_nowait(packet)
+
+    def emit(self, event: str, payload: Any) -> None:
+        self.send(encode_event(event, payload))
+
+    def deliver(self, room: str, offset: int, packet: Packet) -> None:
+        """Send a live publication, or hold it while its room is being caught up."""
+        held = self.catching_up.get(room)
+        if held is None:
+            self.send(packet)
+        else:
+            held.add(offset, packet)
+
+    def hold(self, bases: Mapping[str, int]) -> None:
+        """Hold back what comes live in these rooms above their bases."""
+        self.catching_up.update({room: Held(base) for room, base in bases.items()})
+
+    def release(self, rooms: Iterable[str]) -> None:
+        """Send what was held and let the rooms go live, in one step without an await."""
+        for room in rooms:
+            held = self.catching_up.pop(room, None)
+            if held is None:
+                continue
+            for offset, packet in held.packets:
+                if offset > held.base:
+                    self.send(packet)
+
+    async def wait_sent(self) -> None:
+        """Return when the client's queue is empty."""
+        await self._outgoing.wait_empty()
+
+    def cut(self, reason: str) -> None:
+        """End the session at once, without telling the client, who finds out and resumes."""
+        if not self.ended:
+            self.ended = True
+            _logger.info("❌ [WS] 连接被切断: %s", reason, extra={"user_id": self.user.id})
+            self._server.abort(self.eio_sid)
+
+    def end(self, reason: str, *, retry: bool, retry_ms: int) -> None:
+        """Tell the client why the session ends and when to come back, then close it."""
+        if self.ended:
+            return
+        self.emit("session", {"state": "ending", "reason": reason, "retry": retry, "retry_ms": retry_ms})
+        self.ended = True
+        self._server.start_background_task(self._hang_up)
+
+    async def _hang_up(self) -> None:
+        try:
+            async with asyncio.timeout(END_GRACE_S):
+                await self.wait_sent()
+        except TimeoutError:
+            self._server.abort(self.eio_sid)
+        else:
+            self._server.hang_up(self.eio_sid)

@@ -1,0 +1,52 @@
+"""All sessions of this server, found by connection, person and login."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+
+from realtime.session import Session
+
+
+class Sessions:
+    """The one registry; a session is in it from its first event until its connection is gone."""
+
+    def __init__(self) -> None:
+        self._by_sid: dict[str, Session] = {}
+        self._by_user: defaultdict[str, set[Session]] = defaultdict(set)
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_sid.values()))
+
+    def add(self, session: Session) -> None:
+        self._by_sid[session.sid] = session
+        self._empty.clear()
+        self._by_user[session.user.id].add(session)
+
+    def remove(self, sid: str) -> Session | None:
+        session = self._by_sid.pop(sid, None)
+        if session is not None:
+            mine = self._by_user[session.user.id]
+            mine.discard(session)
+            if not mine:
+                del self._by_user[session.user.id]
+        if not self._by_sid:
+            self._empty.set()
+        return session
+
+    async def wait_empty(self) -> None:
+        """Return when there is no session."""
+        await self._empty.wait()
+
+    def get(self, sid: str) -> Session | None:
+        return self._by_sid.get(sid)
+
+    def of_user(self, user_id: str) -> list[Session]:
+        return list(self._by_user.get(user_id, ()))
+
+    def of_login(self, login_id: str) -> list[Session]:
+        return [session for session in self if session.principal.login_id == login_id]

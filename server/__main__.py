@@ -1,0 +1,157 @@
+"""The command line: `python -m server serve | migrate | demo | user add | key add`."""
+
+import errno
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvloop
+
+from core.domain.errors import Conflict, DomainError
+from core.domain.principals import Scope
+from core.services.administration import DEMO_PASSWORD, DEMO_USERS
+from server.app import administration, migrate_database
+from server.logs import configure_logs
+from server.serve import serve as serve_until_stopped
+from server.settings import Settings, SettingsError, read_settings
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The notification server.",
+)
+user_commands = typer.Typer(no_args_is_help=True, help="People.")
+key_commands = typer.Typer(no_args_is_help=True, help="API keys of programs.")
+cli.add_typer(user_commands, name="user")
+cli.add_typer(key_commands, name="key")
+
+
+@cli.command()
+def serve() -> None:
+    """Serve until stopped. Settings come from the environment; see docs/configuration.md."""
+    settings = _settings()
+    try:
+        _run(serve_until_stopped(settings))
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        _fail(
+            f"Port {settings.port} on {settings.host} cannot be used: {os.strerror(error.errno)}. Set PORT."
+        )
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the present data model; safe to run again, and from several servers at once."""
+    _run(migrate_database(_settings()))
+
+
+@cli.command()
+def demo(
+    *,
+    if_empty: Annotated[
+        bool, typer.Option("--if-empty", help="With people there already, do nothing.")
+    ] = False,
+) -> None:
+    """Load the demo's people and projects into an empty database, and exit."""
+
+    async def load(settings: Settings) -> None:
+        async with administration(settings) as admin:
+            await admin.load_demo()
+
+    settings = _settings()
+    try:
+        _run(load(settings))
+    except Conflict as error:
+        if error.code != "users_exist" or not if_empty:
+            _fail(error.message)
+        typer.echo("There are people already; the demo was not loaded.")
+        return
+    names = ", ".join(f"{username} ({role})" for username, _, role in DEMO_USERS)
+    typer.echo(f"Demo loaded. Log in as {names}, password {DEMO_PASSWORD}.")
+
+
+@user_commands.command("add")
+def add_user(
+    username: str,
+    name: Annotated[str, typer.Option(help="The name that others see.")] = "",
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    project: Annotated[list[str] | None, typer.Option(help="id or id:role; may be repeated.")] = None,
+    locale: Annotated[str, typer.Option()] = "zh-CN",
+) -> None:
+    """Add a person. The password is asked for, or taken from NOTIFY_PASSWORD."""
+    password = os.environ.get("NOTIFY_PASSWORD") or typer.prompt(
+        "Password", hide_input=True, confirmation_prompt=True
+    )
+    projects: dict[str, frozenset[str]] = {}
+    for entry in project or ():
+        project_id, _, in_project = entry.partition(":")
+        projects[project_id] = projects.get(project_id, frozenset()) | ({in_project} if in_project else set())
+
+    async def add(settings: Settings) -> str:
+        async with administration(settings) as admin:
+            return await admin.add_user(
+                username,
+                password,
+                name=name or username,
+                roles=frozenset(role or ()),
+                projects=projects,
+                locale=locale,
+            )
+
+    typer.echo(f"User {_run(add(_settings()))}: {username}")
+
+
+@key_commands.command("add")
+def add_key(
+    name: str,
+    room: Annotated[
+        list[str] | None, typer.Option(help="A room, or a prefix with *; may be repeated.")
+    ] = None,
+    type_: Annotated[list[str] | None, typer.Option("--type", help="A type, or a prefix with *.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="The id of a person: the key may then also listen.")
+    ] = None,
+) -> None:
+    """Add an API key and print it: it is shown this once. Without --room it may publish nothing."""
+    scope = Scope(rooms=tuple(room or ()), types=tuple(type_ or ("*",)))
+
+    async def add(settings: Settings) -> str:
+        async with administration(settings) as admin:
+            return await admin.add_key(name, scope=scope, user_id=user)
+
+    typer.echo(_run(add(_settings())))
+
+
+def _settings() -> Settings:
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        _fail(f"The settings cannot be used.\n{error}")
+    configure_logs(form=settings.log_format, level=settings.log_level)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return uvloop.run(work)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    try:
+        cli()
+    except DomainError as error:
+        details = "".join(f"\n  {field}: {' '.join(texts)}" for field, texts in (error.fields or {}).items())
+        typer.echo(f"{error.message}{details}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

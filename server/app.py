@@ -1,0 +1,147 @@
+"""The composition root: the one place where the parts are made and put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from api.application import build_application
+from api.context import Services
+from core.services.administration import AdministrationService
+from core.services.identity import IdentityService
+from core.services.inbox import InboxService
+from core.services.notifications import NotificationService
+from core.services.passwords import Passwords
+from core.services.presence import PresenceService
+from core.services.summary import SummaryService
+from core.services.tokens import Tokens
+from core.store.database import Database, open_database
+from core.store.identity import SqlIdentity
+from core.store.inbox import SqlInbox
+from core.store.log import SqlLog
+from core.store.migrations import migrate
+from core.store.positions import FLUSH_INTERVAL_S, SqlPositions
+from core.store.tasks import SqlTasks
+from realtime.background import Background
+from realtime.gateway import Gateway, GatewayServices, Pace
+from realtime.hub import Hub
+from realtime.manager import build_socket_server
+from realtime.publisher import LocalPublisher
+from realtime.replay import Replay
+from realtime.sessions import Sessions
+from server.health import health_routes
+from server.metrics import Metrics, metrics_route
+from server.settings import Settings
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database of the settings, for as long as the block runs."""
+    if settings.uses_sqlite:
+        Path(settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database_url)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def migrate_database(settings: Settings) -> None:
+    """Bring the database to the present data model."""
+    async with opened_database(settings) as database:
+        await migrate(database)
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[AdministrationService]:
+    """What the command line needs: the log without sockets."""
+    async with opened_database(settings) as database:
+        log = SqlLog(database)
+        try:
+            yield AdministrationService(log, Passwords(), settings.roles)
+        finally:
+            await log.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs: its HTTP application, and how to make it stop letting people in."""
+
+    application: web.Application
+    gateway: Gateway
+
+
+@asynccontextmanager
+async def started_server(settings: Settings) -> AsyncIterator[Server]:
+    """All parts of one server process, started; they stop in the opposite order. Raises `Unavailable`."""
+    async with opened_database(settings) as database:
+        log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
+        inbox = SqlInbox(database)
+        background = Background()
+        hub, sessions = Hub(log, background), Sessions()
+        publisher = LocalPublisher(hub, sessions)
+        services = Services(
+            identity=IdentityService(identity, log, publisher, Tokens(settings.secret_key), Passwords()),
+            notifications=NotificationService(log, publisher, hub),
+            inbox=InboxService(inbox, identity, log, publisher),
+            summary=SummaryService(inbox, positions, SqlTasks(database)),
+            presence=PresenceService(hub),
+            roles=settings.roles,
+        )
+        sockets = build_socket_server(
+            cors_origins=settings.cors_origins,
+            transports=settings.transports,
+            ping_interval_s=settings.ping_interval_s,
+            ping_timeout_s=settings.ping_timeout_s,
+            redis_url=settings.redis_url,
+        )
+        gateway = Gateway(
+            sockets,
+            hub,
+            sessions,
+            Replay(hub, log, identity),
+            GatewayServices(
+                identity=services.identity,
+                inbox=services.inbox,
+                summary=services.summary,
+                positions=positions,
+            ),
+            background,
+            Pace(
+                heartbeat_s=settings.heartbeat_s,
+                retry_first_ms=settings.retry_first_ms,
+                retry_max_ms=settings.retry_max_ms,
+                retry_tries=settings.retry_tries,
+            ),
+        )
+        metrics = Metrics(
+            ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
+            ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),
+            (
+                "gauge",
+                "notify_log_waiting",
+                "Units waiting to be committed",
+                lambda: log.appender.waiting_units,
+            ),
+            ("counter", "notify_log_groups", "Transactions of the log", lambda: log.appender.groups),
+            ("counter", "notify_log_units", "Units of work committed", lambda: log.appender.units),
+            ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
+            ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repaired),
+        )
+        application = build_application(services)
+        application.middlewares.append(metrics.middleware)
+        application.add_routes(
+            [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
+        )
+        sockets.attach(application)
+        await hub.start()
+        background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
+        try:
+            yield Server(application, gateway)
+        finally:
+            await sockets.shutdown()
+            await background.close()
+            await positions.flush()
+            await log.close()

@@ -1,0 +1,142 @@
+"""Settings: everything that the environment may say, read once, all faults told in one message."""
+
+import os
+import re
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from environs import Env, EnvError, ValidationError, validate
+
+from core.domain.principals import ADMIN, DEFAULT_ROLES
+from core.domain.rooms import ROLE_PATTERN
+
+MIN_SECRET_BYTES = 32
+_DEFAULT_DATABASE = "sqlite:///var/notify.db"
+_TRANSPORTS = ("polling", "websocket")
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; the message names every fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the program was told. URLs may hold passwords: never log them whole."""
+
+    host: str
+    port: int
+    database_url: str
+    redis_url: str | None
+    secret_key: str
+    metrics_token: str | None
+    cors_origins: tuple[str, ...]
+    roles: frozenset[str]
+    log_format: str
+    log_level: str
+    ping_interval_s: float
+    ping_timeout_s: float
+    heartbeat_s: float
+    retry_first_ms: int
+    retry_max_ms: int
+    retry_tries: int
+    transports: tuple[str, ...]
+
+    @property
+    def uses_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+
+def read_settings() -> Settings:
+    """Read and check the environment. Raises `SettingsError` with everything that is wrong with it."""
+    env = Env(eager=False)
+    on_dyno = "DYNO" in os.environ
+    seconds = validate.Range(min=0, min_inclusive=False)
+    milliseconds = validate.Range(min=1)
+    values: dict[str, Any] = {
+        "host": env.str("HOST", "0.0.0.0" if on_dyno else "127.0.0.1"),  # noqa: S104 - a dyno is behind a router
+        "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
+        "database_url": env.str("DATABASE_URL", _DEFAULT_DATABASE, validate=_check_database),
+        "redis_url": env.str("REDIS_URL", None, validate=_check_redis),
+        "secret_key": env.str("SECRET_KEY", "", validate=_check_secret),
+        "metrics_token": env.str("METRICS_TOKEN", None, validate=validate.Length(min=16)),
+        "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
+        "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
+        "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
+        "log_level": env.str(
+            "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+        ),
+        "ping_interval_s": env.float("PING_INTERVAL_S", 30, validate=seconds),
+        "ping_timeout_s": env.float("PING_TIMEOUT_S", 20, validate=seconds),
+        "heartbeat_s": env.float("HEARTBEAT_S", 30, validate=seconds),
+        "retry_first_ms": env.int("RETRY_FIRST_MS", 3_000, validate=milliseconds),
+        "retry_max_ms": env.int("RETRY_MAX_MS", 30_000, validate=milliseconds),
+        "retry_tries": env.int("RETRY_TRIES", 10, validate=milliseconds),
+        "transports": env.list("TRANSPORTS", list(_TRANSPORTS), validate=_check_transports),
+    }
+    try:
+        env.seal()
+    except EnvError as error:
+        raise SettingsError(str(error)) from error
+    lists = {name: tuple(values[name]) for name in ("cors_origins", "transports")}
+    settings = Settings(**{**values, **lists, "roles": frozenset(values["roles"])})
+    return _with_secret(_checked_together(settings, on_dyno=on_dyno))
+
+
+def _checked_together(settings: Settings, *, on_dyno: bool) -> Settings:
+    faults = []
+    if on_dyno and settings.uses_sqlite:
+        faults.append(
+            "DATABASE_URL: a dyno forgets its disk, so SQLite would lose everything; add PostgreSQL."
+        )
+    if not settings.secret_key and (settings.redis_url or not settings.uses_sqlite):
+        faults.append("SECRET_KEY: needed with REDIS_URL or PostgreSQL, the same on every server.")
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return settings
+
+
+def _with_secret(settings: Settings) -> Settings:
+    """Alone on SQLite, the secret is made once and kept beside the database."""
+    if settings.secret_key:
+        return settings
+    path = Path(settings.database_url.removeprefix("sqlite:///")).parent / "secret_key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return replace(settings, secret_key=path.read_text().strip())
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret := secrets.token_urlsafe(48))
+    return replace(settings, secret_key=secret)
+
+
+def _check_database(url: str) -> None:
+    if not re.match(r"sqlite:///.|postgres(ql)?://.", url):
+        raise ValidationError("Neither sqlite:///path nor postgresql://….")
+
+
+def _check_redis(url: str) -> None:
+    if not re.match(r"rediss?://.", url):
+        raise ValidationError("Not redis://… or rediss://….")
+
+
+def _check_secret(secret: str) -> None:
+    if secret and len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ValidationError(f"At least {MIN_SECRET_BYTES} bytes.")
+
+
+def _check_origins(origins: list[str]) -> None:
+    if not all(re.fullmatch(r"https?://[^/*\s]+", origin) for origin in origins):
+        raise ValidationError("Origins such as https://app.example, joined by commas; never *.")
+
+
+def _check_roles(roles: list[str]) -> None:
+    if ADMIN not in roles or not all(re.fullmatch(ROLE_PATTERN, role) for role in roles):
+        raise ValidationError("Lower-case words, joined by commas, admin among them.")
+
+
+def _check_transports(transports: list[str]) -> None:
+    if not transports or not set(transports) <= set(_TRANSPORTS):
+        raise ValidationError(f"Some of {', '.join(_TRANSPORTS)}.")
