@@ -8,7 +8,7 @@ Changed against the library, each for a fault seen:
 - outgoing queues know their size in bytes, so that a slow reader can be cut;
 - no per-message compression, which costs 20 MB for 100 connections.
 
-The versions are pinned exactly; `tests/unit/realtime/test_engine.py` fails when a hook moves.
+The versions are pinned exactly; `tests/integration/realtime/test_engine.py` fails when a hook moves.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from engineio import packet as eio_packet
 from engineio.async_drivers import aiohttp as aiohttp_driver
 from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refused
+
+from realtime.background import Background
 
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
@@ -61,13 +63,27 @@ class OutgoingQueue(asyncio.Queue[Any]):
 
 
 def _size(item: Any) -> int:
+    if isinstance(item, EventPacket):
+        return item.size_bytes
     return len(item.data) if item is not None and isinstance(item.data, str) else 0
+
+
+class EventPacket(eio_packet.Packet):  # type: ignore[misc]
+    """An event of our namespace, encoded once; any number of connections can share it."""
+
+    def __init__(self, event: str, payload: Any) -> None:
+        encoded = orjson.dumps([event, payload])
+        super().__init__(eio_packet.MESSAGE, f"2{encoded.decode()}")
+        self.size_bytes = len(encoded)
 
 
 class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
     """The engine's WebSocket without compression, with a bound on messages, refusing what is not text."""
 
     async def __call__(self, environ: dict[str, Any]) -> web.StreamResponse:
+        # The engine forgets the transport, and keeps the request that began the session: after an upgrade from
+        # polling that is another connection. Kicking somebody needs this one.
+        self.handler.__self__.websocket_transport = environ["aiohttp.request"].transport
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=False)
         await self._sock.prepare(environ["aiohttp.request"])
         await self.handler(self)
@@ -124,6 +140,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         super().__init__(serializer=_Packet, async_handlers=False, always_connect=False, **options)
         self._strict = strict
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._closing = Background()
         self.on_connected: Callable[[str, str], None] | None = None
 
     def _engineio_server_class(self) -> type[_Engine]:
@@ -144,16 +161,14 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def _cut(self, eio_sid: str, how: Callable[[asyncio.Transport], None]) -> None:
         socket = self.eio.sockets.get(eio_sid)
-        environ = self.environ.get(eio_sid)
         if socket is None:
             return
-        if socket.upgraded or not socket.connected:
-            transport = environ["aiohttp.request"].transport if environ else None
-            if transport is not None:
-                how(transport)
-        else:
+        transport = getattr(socket, "websocket_transport", None)
+        if transport is not None:
+            how(transport)
+        if not socket.upgraded:
             # A polling client: the CLOSE packet ends its pending poll, and the sid is unknown afterwards.
-            self.start_background_task(self._close_polling, eio_sid)
+            self._closing.start(self._close_polling(eio_sid), "close polling")
 
     async def _close_polling(self, eio_sid: str) -> None:
         socket = self.eio.sockets.get(eio_sid)
@@ -192,22 +207,22 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if sid is None:
             self.abort(eio_sid)
             return
-        accepted = False
+        accepted = refused = False
         try:
             async with asyncio.timeout(_HANDLER_DEADLINE_S):
                 answer = await self._ask(sid, eio_sid, namespace, data)
             accepted = (answer is True or (answer is not False and not self._strict)) and self._is_open(
                 eio_sid
             )
-            if not accepted:
-                self.abort(eio_sid)
         except Refused as refusal:
+            refused = True
             await self._refuse(eio_sid, namespace, refusal.error_args)
         except Exception:
             # The edge of the connect handler: whatever it raised, nobody was let in. The client may try again.
             _logger.exception("connect handler failed")
-            self.abort(eio_sid)
         finally:
+            if not (accepted or refused):
+                self.abort(eio_sid)
             if not accepted:
                 await self.manager.disconnect(sid, namespace, ignore_queue=True)
         if accepted:
@@ -239,9 +254,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         try:
             await super()._handle_disconnect(eio_sid, namespace, reason)
-        finally:
-            if sid is not None:
-                self.manager.basic_disconnect(sid, namespace)
+        except BaseException:
+            self.manager.basic_disconnect(sid, namespace)
+            raise
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: Any) -> None:
         if deadline := self._deadlines.pop(eio_sid, None):
@@ -250,8 +265,3 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     async def _handle_ack(self, *_: Any) -> None:
         """Acknowledgements are not served: we never ask for any, and an unknown one corrupts the counter."""
-
-
-def encode_event(event: str, payload: Any) -> eio_packet.Packet:
-    """An event of our namespace as one packet that any number of connections can share."""
-    return eio_packet.Packet(eio_packet.MESSAGE, f"2{orjson.dumps([event, payload]).decode()}")

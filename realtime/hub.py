@@ -9,7 +9,7 @@ late, never lost: the log is its own outbox.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from core.domain.errors import Unavailable
 from core.domain.membership import FOREVER
@@ -18,7 +18,7 @@ from core.ports.log import Log
 from core.ports.presence import Audience
 from core.schemas.sockets import posting_event
 from realtime.background import Background
-from realtime.engine import encode_event
+from realtime.engine import EventPacket
 from realtime.session import Session
 
 SWEEP_INTERVAL_S = 1.0
@@ -78,21 +78,27 @@ class Hub:
         for name in names:
             self._rooms[name].pins += 1
         try:
-            if fresh:
-                await self._open_fresh(fresh)
-            for name in names:
-                if (opening := self._rooms[name].opened) is not None:
-                    await asyncio.shield(opening)
+            await self._opened(names, fresh)
         except BaseException:
             self.unpin(names)
             raise
+
+    async def _opened(self, names: Sequence[str], fresh: Mapping[str, _Room]) -> None:
+        rooms = [self._rooms[name] for name in names]
+        if fresh:
+            await self._open_fresh(fresh)
+        for room in rooms:
+            if room.opened is not None:
+                await asyncio.shield(room.opened)
+        if rooms != [self._rooms.get(name) for name in names]:
+            raise Unavailable("The log began another epoch meanwhile.", code="epoch_changed")
 
     async def _open_fresh(self, fresh: Mapping[str, _Room]) -> None:
         try:
             heads = await self._log.heads(fresh)
         except BaseException as error:
             for name, room in fresh.items():
-                del self._rooms[name]
+                self._rooms.pop(name, None)
                 if room.opened is not None and not room.opened.done():
                     room.opened.set_exception(error)
                     room.opened.exception()
@@ -209,20 +215,21 @@ class Hub:
                 name: ((self._rooms[name].applied + 1, FOREVER),) for name in names if name in self._rooms
             }
             found = await self._log.read(wanted, _REPAIR_PAGE)
+            repaired = self.repaired
             for posting in found:
                 room = self._rooms.get(posting.room)
                 if room is not None and posting.offset == room.applied + 1:
                     self.repaired += 1
                     self._apply(room, posting)
                     self._deliver_held(posting.room, room)
-            names = names if len(found) == _REPAIR_PAGE else []
+            names = names if len(found) == _REPAIR_PAGE and self.repaired > repaired else []
 
     def _apply(self, room: _Room, posting: Posting) -> None:
         room.applied = posting.offset
         room.members = max(room.members, posting.members)
         if not posting.is_shown or not room.sessions:
             return
-        packet = encode_event(*posting_event(posting, self.epoch))
+        packet = EventPacket(*posting_event(posting, self.epoch))
         for session in room.sessions:
             session.deliver(posting.room, posting.offset, packet)
         self.delivered += len(room.sessions)
@@ -246,6 +253,8 @@ class Hub:
             await asyncio.sleep(GAP_PATIENCE_S)
             if room.held and self._rooms.get(name) is room:
                 await self._repair([name])
+        except Unavailable:
+            _logger.warning("a gap could not be read; the sweep will", extra={"room": name})
         finally:
             room.waiting_for_gap = False
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from core.domain.inbox import InboxChange
 from core.domain.notifications import Posting
 from core.schemas.inbox import change_body
-from realtime.engine import encode_event
+from realtime.engine import EventPacket
 from realtime.hub import Hub
 from realtime.sessions import Sessions
 
@@ -30,7 +30,7 @@ class LocalPublisher:
     def inbox_changed(self, user_id: str, change: InboxChange, origin: str | None) -> None:
         others = [session for session in self._sessions.of_user(user_id) if session.sid != origin]
         if others:
-            packet = encode_event("inbox", change_body(change))
+            packet = EventPacket("inbox", change_body(change))
             for session in others:
                 session.send(packet)
 

@@ -15,11 +15,12 @@ from core.domain.runs import Runs
 from core.ports.identity import Identity
 from core.ports.log import Log
 from core.schemas.sockets import posting_event
-from realtime.engine import encode_event
+from realtime.engine import EventPacket
 from realtime.hub import Hub
 from realtime.session import Session
 
 PAGE = 100
+MAX_UNSENT_BYTES = 256 << 10
 SEND_DEADLINE_S = 10.0
 
 
@@ -78,6 +79,7 @@ class Replay:
         wanted = dict(plan.replay)
         while True:
             await self._send(session, wanted)
+            await _let_drain(session)
             wanted = self._overflowed(session, plan)
             if not wanted:
                 break
@@ -89,12 +91,13 @@ class Replay:
             page = await self._log.read(left, PAGE)
             for posting in page:
                 if posting.is_shown:
-                    session.send(encode_event(*posting_event(posting, self._hub.epoch)))
+                    session.send(EventPacket(*posting_event(posting, self._hub.epoch)))
+                if session.unsent_bytes > MAX_UNSENT_BYTES:
+                    await _let_drain(session)
             if len(page) < PAGE:
                 return
             left = _after(left, page[-1].room, page[-1].offset)
-            async with asyncio.timeout(SEND_DEADLINE_S):
-                await session.wait_sent()
+            await _let_drain(session)
 
     def _overflowed(self, session: Session, plan: Plan) -> dict[str, Runs]:
         """Rooms in which too much came meanwhile: their base is raised, and the replay reads on up to it."""
@@ -107,6 +110,11 @@ class Replay:
                 more[room] = runs.intersect(missing, plan.due[room]) if room in plan.due else missing
                 held.base, held.overflowed = applied[room], False
         return more
+
+
+async def _let_drain(session: Session) -> None:
+    async with asyncio.timeout(SEND_DEADLINE_S):
+        await session.wait_sent()
 
 
 def _skipped(recovery: Recovery, hidden: Runs) -> Runs:

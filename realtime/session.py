@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from engineio.packet import Packet
-
 from core.domain.principals import Principal, User
-from realtime.engine import OutgoingQueue, SocketServer, encode_event
+from realtime.engine import EventPacket, OutgoingQueue, SocketServer
 
 MAX_UNSENT_PACKETS = 500
 MAX_UNSENT_BYTES = 1 << 20
-MAX_HELD = 500
+MAX_HELD_PACKETS = 200
+MAX_HELD_BYTES = 256 << 10
 END_GRACE_S = 1.0
 
 _logger = logging.getLogger(__name__)
@@ -24,21 +23,12 @@ _logger = logging.getLogger(__name__)
 class Held:
     """Live publications of one room that wait until its replay is done; they begin above `base`.
 
-    When too many wait they are dropped: `overflowed` says that the replay has to read on instead.
+    When too many wait, those of the room are dropped: `overflowed` says that the replay has to read on instead.
     """
 
     base: int
-    packets: list[tuple[int, Packet]] = field(default_factory=list)
+    packets: list[tuple[int, EventPacket]] = field(default_factory=list)
     overflowed: bool = False
-
-    def add(self, offset: int, packet: Packet) -> None:
-        if self.overflowed:
-            return
-        if len(self.packets) >= MAX_HELD:
-            self.overflowed = True
-            self.packets.clear()
-            return
-        self.packets.append((offset, packet))
 
 
 class Session:
@@ -79,7 +69,7 @@ class Session:
     def is_live(self) -> bool:
         return not self.catching_up
 
-    def send(self, packet: Packet) -> None:
+    def send(self, packet: EventPacket) -> None:
         """Put a packet into the client's queue; a client with too much unsent is cut, and resumes."""
         if self.ended:
             return
@@ -90,15 +80,24 @@ class Session:
         outgoing.put_nowait(packet)
 
     def emit(self, event: str, payload: Any) -> None:
-        self.send(encode_event(event, payload))
+        self.send(EventPacket(event, payload))
 
-    def deliver(self, room: str, offset: int, packet: Packet) -> None:
+    def deliver(self, room: str, offset: int, packet: EventPacket) -> None:
         """Send a live publication, or hold it while its room is being caught up."""
         held = self.catching_up.get(room)
         if held is None:
             self.send(packet)
+        elif not held.overflowed:
+            self._hold_packet(held, offset, packet)
+
+    def _hold_packet(self, held: Held, offset: int, packet: EventPacket) -> None:
+        waiting = [packet for room in self.catching_up.values() for _, packet in room.packets]
+        size_bytes = packet.size_bytes + sum(packet.size_bytes for packet in waiting)
+        if len(waiting) >= MAX_HELD_PACKETS or size_bytes > MAX_HELD_BYTES:
+            held.overflowed = True
+            held.packets.clear()
         else:
-            held.add(offset, packet)
+            held.packets.append((offset, packet))
 
     def hold(self, bases: Mapping[str, int]) -> None:
         """Hold back what comes live in these rooms above their bases."""
@@ -113,6 +112,10 @@ class Session:
             for offset, packet in held.packets:
                 if offset > held.base:
                     self.send(packet)
+
+    @property
+    def unsent_bytes(self) -> int:
+        return self._outgoing.size_bytes
 
     async def wait_sent(self) -> None:
         """Return when the client's queue is empty."""

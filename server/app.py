@@ -25,9 +25,11 @@ from core.store.migrations import migrate
 from core.store.positions import FLUSH_INTERVAL_S, SqlPositions
 from core.store.tasks import SqlTasks
 from realtime.background import Background
-from realtime.gateway import Gateway, GatewayServices, Pace
+from realtime.events import Events, EventServices
+from realtime.gateway import Gateway
 from realtime.hub import Hub
 from realtime.manager import build_socket_server
+from realtime.pace import Pace
 from realtime.publisher import LocalPublisher
 from realtime.replay import Replay
 from realtime.sessions import Sessions
@@ -97,17 +99,14 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ping_timeout_s=settings.ping_timeout_s,
             redis_url=settings.redis_url,
         )
+        replay = Replay(hub, log, identity)
         gateway = Gateway(
             sockets,
             hub,
             sessions,
-            Replay(hub, log, identity),
-            GatewayServices(
-                identity=services.identity,
-                inbox=services.inbox,
-                summary=services.summary,
-                positions=positions,
-            ),
+            replay,
+            services.identity,
+            services.summary,
             background,
             Pace(
                 heartbeat_s=settings.heartbeat_s,
@@ -116,6 +115,8 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
                 retry_tries=settings.retry_tries,
             ),
         )
+        event_services = EventServices(identity=services.identity, inbox=services.inbox, positions=positions)
+        Events(hub, sessions, replay, event_services, background).register(sockets)
         metrics = Metrics(
             ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
             ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),
@@ -137,6 +138,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         )
         sockets.attach(application)
         await hub.start()
+        gateway.start()
         background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
         try:
             yield Server(application, gateway)

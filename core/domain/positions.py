@@ -25,7 +25,8 @@ class Claim:
         return self.epoch is None and self.position is None
 
 
-NOTHING_CLAIMED = Claim(epoch=None, position=None)
+UNREADABLE_CLAIM = Claim(epoch=None, position={})
+"""Something was claimed, and nothing can be made of it: no room is recovered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,10 @@ class Principal:
             raise Forbidden("This API key belongs to no user; it can publish, not read.")
         return self.user
 
+    def check_is_person(self) -> None:
+        """Raises `Forbidden` for a key that belongs to nobody: it has no rooms to listen in."""
+        _ = self.person
+
     def check_may_publish(self, rooms: Iterable[str], type_: str) -> None:
         scope = EVERYTHING if self.is_admin else self.scope
         if scope is None or not scope.allows(rooms, type_):

@@ -1,0 +1,303 @@
+"""The hardened Socket.IO server, by frames on the wire: what the stock server gets wrong, and we do not.
+
+Also the contract with the libraries' private hooks: each of these fails when a hook moves or is not called.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from realtime import engine
+from realtime.engine import EventPacket, SocketServer
+from realtime.manager import build_socket_server
+
+DEADLINE_S = 10
+
+
+@dataclass
+class Served:
+    server: SocketServer
+    url: str
+    http: ClientSession
+    gone: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def socket(self) -> AsyncIterator[ClientWebSocketResponse]:
+        """A WebSocket that has read its handshake, and sent nothing yet."""
+        async with self.http.ws_connect(f"{self.url}?EIO=4&transport=websocket") as socket:
+            assert (await receive(socket)).startswith("0")
+            yield socket
+
+    def leftovers(self) -> dict[str, Any]:
+        """Everything the libraries may keep of a client; empty once nobody is there."""
+        manager = self.server.manager
+        rooms = {name: dict(room) for name, room in manager.rooms.get("/", {}).items() if room}
+        return {
+            "rooms": rooms,
+            "pending": manager.pending_connect,
+            "environ": list(self.server.environ),
+            "sockets": [sid for sid, socket in self.server.eio.sockets.items() if not socket.closed],
+        }
+
+
+NOTHING_LEFT = {"rooms": {}, "pending": {}, "environ": [], "sockets": []}
+
+
+@asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[Served]:
+    server = build_socket_server(**options)
+    application = web.Application()
+    server.attach(application)
+    runner = web.AppRunner(application, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    async with ClientSession() as http:
+        served = Served(server, f"http://127.0.0.1:{port}/socket.io/", http)
+
+        async def disconnected(sid: str, _reason: str) -> None:
+            served.gone.append(sid)
+
+        server.on("disconnect", disconnected)
+        yield served
+    await server.shutdown()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving() as found:
+        yield found
+
+
+async def receive(socket: ClientWebSocketResponse) -> str:
+    async with asyncio.timeout(DEADLINE_S):
+        message = await socket.receive()
+    assert message.type is WSMsgType.TEXT, message
+    return str(message.data)
+
+
+async def closed(socket: ClientWebSocketResponse) -> list[str]:
+    """What still came before the connection was closed."""
+    came = []
+    async with asyncio.timeout(DEADLINE_S):
+        while (message := await socket.receive()).type is WSMsgType.TEXT:
+            came.append(message.data)
+    return came
+
+
+async def nothing_left(served: Served) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while served.leftovers() != NOTHING_LEFT:
+            await asyncio.sleep(0)
+
+
+async def accept(*_: Any) -> bool:
+    return True
+
+
+async def test_the_connect_packet_is_the_first_thing_a_client_hears(served: Served):
+    async def connect(sid: str, _environ: Any, _auth: Any) -> bool:
+        await served.server.enter_room(sid, "user:1")
+        return True
+
+    served.server.on("connect", connect)
+    served.server.on_connected = lambda _sid, eio: served.server.outgoing(eio).put_nowait(
+        EventPacket("a", {})
+    )
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        assert (await receive(socket)).startswith("40{")
+        assert await receive(socket) == '42["a",{}]'
+
+
+@pytest.mark.parametrize("answer", [None, False, 1, "yes", {}])
+async def test_only_true_lets_a_client_in(served: Served, answer: object):
+    async def connect(*_: Any) -> object:
+        return answer
+
+    served.server.on("connect", connect)
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        assert await closed(socket) == []
+    await nothing_left(served)
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, TypeError, KeyError, asyncio.CancelledError, TimeoutError])
+async def test_a_connect_handler_that_fails_lets_nobody_in(served: Served, failure: type[BaseException]):
+    async def connect(sid: str, *_: Any) -> bool:
+        await served.server.enter_room(sid, "user:1")
+        raise failure
+
+    served.server.on("connect", connect)
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        await served.server.emit("secret", {}, room="user:1")
+        assert await closed(socket) == []
+    await nothing_left(served)
+
+
+async def test_a_refusal_is_said_and_leaves_nothing(served: Served):
+    async def connect(*_: Any) -> bool:
+        raise Refused("unauthorized", {"code": "token_expired"})
+
+    served.server.on("connect", connect)
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        refusal = await receive(socket)
+        assert json.loads(refusal.removeprefix("44")) == {
+            "message": "unauthorized",
+            "data": {"code": "token_expired"},
+        }
+        assert not served.leftovers()["rooms"]
+    await nothing_left(served)
+
+
+async def test_a_client_that_leaves_while_it_connects_is_no_ghost(served: Served):
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def connect(*_: Any) -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    served.server.on("connect", connect)
+    opening = await served.http.get(f"{served.url}?EIO=4&transport=polling")
+    sid = json.loads((await opening.text())[1:])["sid"]
+    connecting = asyncio.create_task(
+        served.http.post(f"{served.url}?EIO=4&transport=polling&sid={sid}", data="40")
+    )
+    await asyncio.wait_for(asked.wait(), DEADLINE_S)
+    (await served.http.post(f"{served.url}?EIO=4&transport=polling&sid={sid}", data="1")).close()
+    answer.set()
+    (await connecting).close()
+    await nothing_left(served)
+
+
+async def test_a_second_connect_ends_the_connection(served: Served):
+    served.server.on("connect", accept)
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        await receive(socket)
+        await socket.send_str("40")
+        await closed(socket)
+    await nothing_left(served)
+
+
+@pytest.mark.parametrize(
+    "frame", ['451-["x",{"_placeholder":true,"num":0}]', "461-[]", "4", "42", "42{", "49", "9", "x", "42[]"]
+)
+async def test_a_malformed_frame_ends_the_connection_and_nothing_else(served: Served, frame: str):
+    served.server.on("connect", accept)
+    async with served.socket() as neighbour, served.socket() as socket:
+        for one in (neighbour, socket):
+            await one.send_str("40")
+            await receive(one)
+        await socket.send_str(frame)
+        await closed(socket)
+        await neighbour.send_str('421["nobody serves this"]')
+    await nothing_left(served)
+
+
+async def test_binary_frames_end_the_connection(served: Served):
+    served.server.on("connect", accept)
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        await receive(socket)
+        await socket.send_bytes(b"\x00\x01")
+        await closed(socket)
+    await nothing_left(served)
+
+
+async def test_a_client_that_never_says_connect_is_cut(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engine, "CONNECT_DEADLINE_S", 0.1)
+    async with serving() as served:
+        async with served.socket() as socket:
+            assert await closed(socket) == []
+        await nothing_left(served)
+
+
+async def test_acknowledgements_are_not_served(served: Served):
+    served.server.on("connect", accept)
+    async with served.socket() as socket:
+        await socket.send_str("40")
+        await receive(socket)
+        await socket.send_str("430[]")
+        await socket.send_str("435[]")
+        assert served.server.manager.callbacks == {}
+        served.server.on("echo", lambda _sid, value: value)
+        await socket.send_str('427["echo",1]')
+        assert await receive(socket) == "437[1]"
+
+
+async def test_compression_is_not_negotiated(served: Served):
+    async with served.http.ws_connect(f"{served.url}?EIO=4&transport=websocket", compress=15) as socket:
+        assert not socket.compress
+
+
+async def test_a_namespace_that_nobody_serves_is_refused(served: Served):
+    served.server.on("connect", accept)
+    async with served.socket() as socket:
+        await socket.send_str("40/nobody,")
+        assert await receive(socket) == '44/nobody,{"message":"Invalid namespace"}'
+
+
+async def test_abort_cuts_a_client_that_was_upgraded_from_polling(served: Served):
+    served.server.on("connect", accept)
+    opening = await served.http.get(f"{served.url}?EIO=4&transport=polling")
+    sid = json.loads((await opening.text())[1:])["sid"]
+    async with served.http.ws_connect(f"{served.url}?EIO=4&transport=websocket&sid={sid}") as socket:
+        await socket.send_str("2probe")
+        assert await receive(socket) == "3probe"
+        await socket.send_str("5")
+        await socket.send_str("40")
+        while not (await receive(socket)).startswith("40"):
+            pass
+        served.server.abort(sid)
+        await closed(socket)
+    await nothing_left(served)
+
+
+async def test_abort_ends_a_polling_client(served: Served):
+    served.server.on("connect", accept)
+    opening = await served.http.get(f"{served.url}?EIO=4&transport=polling")
+    sid = json.loads((await opening.text())[1:])["sid"]
+    poll = f"{served.url}?EIO=4&transport=polling&sid={sid}"
+    (await served.http.post(poll, data="40")).close()
+    assert (await (await served.http.get(poll)).text()).startswith("40")
+    waiting = asyncio.create_task(served.http.get(poll))
+    async with asyncio.timeout(DEADLINE_S):
+        while not served.server.outgoing(sid)._getters:
+            await asyncio.sleep(0)
+    served.server.abort(sid)
+    assert (await (await asyncio.wait_for(waiting, DEADLINE_S)).text()) in ("1", "6")
+    assert (await served.http.get(poll)).status == 400
+    await nothing_left(served)
+
+
+async def test_the_origin_is_checked_also_when_none_is_configured(served: Served):
+    handshake = f"{served.url}?EIO=4&transport=polling"
+    assert (await served.http.get(handshake, headers={"Origin": "https://evil.example"})).status == 400
+    assert (await served.http.get(handshake)).status == 200
+
+
+async def test_the_queue_knows_its_size_and_when_it_is_empty():
+    queue = engine.OutgoingQueue()
+    packet = EventPacket("n", {"title": "任务"})
+    queue.put_nowait(packet)
+    queue.put_nowait(packet)
+    assert queue.size_bytes == 2 * len('["n",{"title":"任务"}]'.encode())
+    waiting = asyncio.create_task(queue.wait_empty())
+    await queue.get()
+    assert not waiting.done()
+    await queue.get()
+    await asyncio.wait_for(waiting, DEADLINE_S)
+    assert queue.size_bytes == 0

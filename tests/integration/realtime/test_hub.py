@@ -1,0 +1,198 @@
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from core.domain import clock, ids
+from core.domain.notifications import Draft, Kind, Level, Notification, Posting
+from core.domain.principals import Principal, User
+from core.ports.log import Unit
+from core.store.database import open_database
+from core.store.log import SqlLog
+from core.store.migrations import migrate
+from realtime.background import Background
+from realtime.engine import OutgoingQueue
+from realtime.hub import Hub
+from realtime.manager import build_socket_server
+from realtime.session import Session
+
+ROOM = "project:1"
+
+
+@dataclass
+class Stage:
+    log: SqlLog
+    hub: Hub
+    background: Background
+
+    async def append(self, number: int = 1, room: str = ROOM) -> list[Posting]:
+        """Commit notifications without telling the hub."""
+        committed = [await self.log.commit(Unit("test", drafts=(draft(room),))) for _ in range(number)]
+        return [posting for unit in committed for posting in unit.appended[0].postings]
+
+    async def joined(self, room: str = ROOM) -> tuple[Session, OutgoingQueue]:
+        outgoing = OutgoingQueue()
+        user = User(id="1", username="u", name="U", roles=frozenset(), projects={}, locale="en")
+        principal = Principal(sender="user:1", user=user)
+        session = Session(build_socket_server(), ids.new_id(), "eio", principal, outgoing)
+        await self.hub.open([room])
+        self.hub.join(session, [room])
+        return session, outgoing
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    database = open_database(f"sqlite:///{tmp_path / 'log.db'}")
+    await migrate(database)
+    log, background = SqlLog(database), Background()
+    hub = Hub(log, background)
+    hub.epoch = await log.epoch()
+    yield Stage(log, hub, background)
+    await background.close()
+    await log.close()
+    await database.close()
+
+
+def draft(room: str) -> Draft:
+    notification = Notification(
+        id=ids.new_id(),
+        type="test",
+        level=Level.INFO,
+        urgent=False,
+        title="t",
+        content="",
+        data={},
+        link=None,
+        thread=None,
+        settles=False,
+        actor=None,
+        sender="test",
+        created_at=clock.now(),
+        expires_at=None,
+    )
+    return Draft(
+        kind=Kind.NOTIFICATION,
+        notification_id=notification.id,
+        rooms=(room,),
+        thread=None,
+        created_at=notification.created_at,
+        notification=notification,
+    )
+
+
+async def offsets(outgoing: OutgoingQueue, number: int) -> list[int]:
+    async with asyncio.timeout(10):
+        packets = [await outgoing.get() for _ in range(number)]
+    return [orjson.loads(packet.data[1:])[1]["offset"] for packet in packets]
+
+
+async def test_what_comes_in_order_is_delivered_at_once(stage: Stage):
+    _, outgoing = await stage.joined()
+    for posting in await stage.append(3):
+        stage.hub.offer(posting)
+    assert await offsets(outgoing, 3) == [1, 2, 3]
+
+
+async def test_a_double_is_dropped(stage: Stage):
+    _, outgoing = await stage.joined()
+    first, second = await stage.append(2)
+    for posting in (first, first, second, first, second):
+        stage.hub.offer(posting)
+    assert await offsets(outgoing, 2) == [1, 2]
+    assert outgoing.empty()
+
+
+async def test_what_comes_too_early_is_held_until_its_turn(stage: Stage):
+    _, outgoing = await stage.joined()
+    first, second, third = await stage.append(3)
+    stage.hub.offer(third)
+    stage.hub.offer(second)
+    assert outgoing.empty()
+    stage.hub.offer(first)
+    assert await offsets(outgoing, 3) == [1, 2, 3]
+    assert stage.hub.repaired == 0
+
+
+async def test_a_gap_is_read_from_the_log(stage: Stage):
+    _, outgoing = await stage.joined()
+    *_, last = await stage.append(4)
+    stage.hub.offer(last)
+    assert await offsets(outgoing, 4) == [1, 2, 3, 4]
+    assert stage.hub.repaired >= 3
+
+
+async def test_the_sweep_finds_what_nobody_told_of(stage: Stage):
+    _, outgoing = await stage.joined()
+    await stage.append(300)
+    await stage.hub.sweep()
+    assert await offsets(outgoing, 300) == list(range(1, 301))
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_whatever_the_fast_path_does_everything_arrives_once_and_in_order(stage: Stage, seed: int):
+    chance = random.Random(seed)
+    _, outgoing = await stage.joined()
+    posted = await stage.append(60)
+    told = [posting for posting in posted if chance.random() < 0.7 for _ in range(chance.choice((1, 1, 2)))]
+    chance.shuffle(told)
+    for posting in told:
+        stage.hub.offer(posting)
+        if chance.random() < 0.1:
+            await asyncio.sleep(0)
+    await stage.hub.sweep()
+    assert await offsets(outgoing, 60) == list(range(1, 61))
+    assert outgoing.empty()
+
+
+async def test_a_session_hears_only_what_comes_above_its_base(stage: Stage):
+    await stage.append(2)
+    session, outgoing = await stage.joined()
+    assert stage.hub.position([ROOM]) == {ROOM: 2}
+    (third,) = await stage.append(1)
+    stage.hub.offer(third)
+    assert await offsets(outgoing, 1) == [3]
+    stage.hub.leave(session, [ROOM])
+    (fourth,) = await stage.append(1)
+    stage.hub.offer(fourth)
+    assert outgoing.empty()
+
+
+async def test_nothing_published_while_a_room_opens_is_lost(stage: Stage):
+    opening = asyncio.create_task(stage.hub.open([ROOM]))
+    await asyncio.sleep(0)
+    for posting in await stage.append(3):
+        stage.hub.offer(posting)
+    await opening
+    _, outgoing = await stage.joined()
+    (fourth,) = await stage.append(1)
+    stage.hub.offer(fourth)
+    assert await offsets(outgoing, 1) == [4]
+
+
+async def test_a_retracted_posting_is_stepped_over_when_it_is_read_late(stage: Stage):
+    _, outgoing = await stage.joined()
+    posted = await stage.append(2)
+    retract = Draft(
+        kind=Kind.RETRACT,
+        notification_id=posted[0].notification_id,
+        rooms=(ROOM,),
+        thread=None,
+        created_at=clock.now(),
+    )
+    await stage.log.commit(Unit("test", drafts=(retract,)))
+    await stage.hub.sweep()
+    assert await offsets(outgoing, 2) == [2, 3]
+
+
+async def test_another_epoch_ends_everybody(stage: Stage):
+    await stage.joined()
+    ended: list[str] = []
+    stage.hub.on_epoch_changed = lambda: ended.append(stage.hub.epoch)
+    present, stage.hub.epoch = stage.hub.epoch, "of a former life"
+    await stage.hub.sweep()
+    assert ended == [present]
+    assert stage.hub.active_rooms == 0
