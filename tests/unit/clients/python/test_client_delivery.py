@@ -77,7 +77,7 @@ class LogServer:
 async def test_whatever_is_lost_doubled_or_cut_each_due_posting_is_handled_once_and_in_order(
     peer, start, seed, tmp_path
 ):
-    chance = random.Random(seed)  # noqa: S311  # the same chances every time
+    chance = random.Random(seed)  # the same chances every time
     server = LogServer(peer, chance)
     handled = {room: [] for room in ROOMS}
     grown = asyncio.Event()
