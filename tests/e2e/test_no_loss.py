@@ -1,0 +1,177 @@
+"""Every publish that was answered 201 is shown exactly once, in order, on every device it is due to."""
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from clients.python import NotificationClient, Publisher
+from tests.support.processes import ServerProcess, run_command
+from tests.support.proxy import TcpProxy
+from tests.support.stage import PASSWORD, demo_server, log_in, until
+
+WRITERS = 50
+PUBLISHES = 200
+PEOPLE = ("zhangsan", "lisi", "wangwu", "admin", "zhaoliu")
+ROOMS = (
+    *(f"user:{number}" for number in range(1, 6)),
+    *(f"role:{role}" for role in ("annotator", "reviewer", "admin")),
+    *(f"project:{project}" for project in (1, 2, 3)),
+    *(f"project:{p}:{role}" for p in (1, 2) for role in ("annotator", "reviewer", "admin")),
+    "project:3:reviewer",
+    "project:3:annotator",
+    "global",
+)
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass
+class Listener:
+    """One device: what it showed, by a client that keeps its state in a file."""
+
+    rooms: frozenset[str]
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    unrecovered: list[dict[str, Any]] = field(default_factory=list)
+
+    def show(self, notification: dict[str, Any]) -> None:
+        self.shown.append(notification)
+        self.ids.add(notification["id"])
+
+    def due(self, accepted: dict[str, dict[str, int]]) -> set[str]:
+        return {nid for nid, postings in accepted.items() if self.rooms & postings.keys()}
+
+    def check(self, accepted: dict[str, dict[str, int]]) -> None:
+        times = Counter(notification["id"] for notification in self.shown)
+        assert not [nid for nid, number in times.items() if number > 1], "shown twice"
+        assert not self.due(accepted) - times.keys(), "lost"
+        offsets = defaultdict(list)
+        for notification in self.shown:
+            offsets[notification["room"]].append(notification["offset"])
+        assert all(found == sorted(found) for found in offsets.values()), "out of order"
+        assert self.rooms >= offsets.keys(), "not theirs"
+
+
+@asynccontextmanager
+async def listening(url: str, tokens: dict[str, Any], folder: Path) -> AsyncIterator[Listener]:
+    listener = Listener(frozenset(tokens["rooms"]))
+
+    def session(body: dict[str, Any]) -> None:
+        if not all(body.get("recovered", {}).values()):
+            listener.unrecovered.append(body)
+
+    ready = asyncio.Event()
+    client = NotificationClient(
+        url,
+        tokens["token"],
+        state=folder / f"{tokens['name']}.state",
+        on_notification=listener.show,
+        on_session=session,
+        on_summary=lambda _: ready.set(),
+    )
+    running = asyncio.create_task(client.run())
+    try:
+        await asyncio.wait_for(ready.wait(), 30)
+        yield listener
+    finally:
+        client.close()
+        await running
+
+
+async def write(publisher: Publisher, number: int, accepted: dict[str, dict[str, int]]) -> None:
+    chance = random.Random(number)
+    for count in range(PUBLISHES):
+        rooms = chance.sample(ROOMS, chance.choice((1, 1, 1, 2)))
+        result = await publisher.publish(
+            to=rooms, title=f"{number}-{count}", idempotency_key=f"{number}-{count}"
+        )
+        accepted[result.id] = dict(result.postings)
+
+
+async def cut_again_and_again(proxy: TcpProxy, done: asyncio.Event) -> int:
+    cuts = 0
+    while not done.is_set():
+        try:
+            await asyncio.wait_for(done.wait(), 0.7)
+        except TimeoutError:
+            proxy.sever()
+            cuts += 1
+    return cuts
+
+
+async def run_everything(server: ServerProcess, folder: Path, trouble: Callable[[], Awaitable[None]]) -> None:
+    """All writers and listeners with connections that are cut all the time, and more trouble in the middle."""
+    accepted: dict[str, dict[str, int]] = {}
+    done = asyncio.Event()
+    async with ClientSession() as http, TcpProxy(server.url) as proxy:
+        people = []
+        for name in PEOPLE:
+            caller = await log_in(http, server.url, name)
+            _, me = await caller.call("GET", "me")
+            people.append({"name": name, "token": caller.token, "rooms": me["rooms"]})
+        admin = next(person for person in people if person["name"] == "admin")
+        async with _all(listening(proxy.url, person, folder) for person in people) as listeners:
+            cutting = asyncio.create_task(cut_again_and_again(proxy, done))
+            troubling = asyncio.create_task(trouble())
+            async with Publisher(server.url, token=admin["token"]) as publisher:
+                await asyncio.gather(*(write(publisher, number, accepted) for number in range(WRITERS)))
+            await troubling
+            done.set()
+            assert await cutting > 0
+            assert len(accepted) == WRITERS * PUBLISHES
+            for listener in listeners:
+                due = listener.due(accepted)
+                await until(lambda due=due, one=listener: due <= one.ids, 60)
+                listener.check(accepted)
+                assert not listener.unrecovered
+
+
+@asynccontextmanager
+async def _all(managers: Any) -> AsyncIterator[list[Any]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(manager) for manager in managers]
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> ServerProcess:
+    server = demo_server(database_url, tmp_path, env={"LOG_LEVEL": "WARNING"})
+    more = ("--project", "3:reviewer", "--project", "3:annotator", "--role", "reviewer")
+    run_command(
+        "user", "add", "zhaoliu", *more, env={"DATABASE_URL": database_url, "NOTIFY_PASSWORD": PASSWORD}
+    )
+    return server
+
+
+async def test_every_accepted_publish_is_shown_once_in_order_while_connections_are_cut(
+    server: ServerProcess, tmp_path: Path
+):
+    async def no_more() -> None:
+        return
+
+    await asyncio.to_thread(server.start)
+    try:
+        await run_everything(server, tmp_path, no_more)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_the_same_while_the_server_is_killed_and_started_again(server: ServerProcess, tmp_path: Path):
+    async def kill_it_three_times() -> None:
+        for _ in range(3):
+            await asyncio.sleep(1.5)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+
+    await asyncio.to_thread(server.start)
+    try:
+        await run_everything(server, tmp_path, kill_it_three_times)
+    finally:
+        await asyncio.to_thread(server.stop)

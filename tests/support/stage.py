@@ -1,0 +1,80 @@
+"""The public door for tests: a server process with the demo's people, and a thin HTTP client for each of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession
+
+from tests.support.processes import ServerProcess, run_command
+
+PASSWORD = "demo-password"
+QUICK = {
+    "HEARTBEAT_S": "1",
+    "RETRY_FIRST_MS": "100",
+    "RETRY_MAX_MS": "500",
+    "RETRY_TRIES": "100",
+}
+"""Settings under which clients come back at once, so that tests need not wait."""
+
+
+def demo_database(database_url: str) -> None:
+    """Migrate the database and load the demo: 1 zhangsan, 2 lisi, 3 wangwu, 4 admin."""
+    run_command("migrate", env={"DATABASE_URL": database_url})
+    run_command("demo", env={"DATABASE_URL": database_url})
+
+
+def demo_server(database_url: str, folder: Path, **options: Any) -> ServerProcess:
+    """A server over a demo database, not started yet."""
+    demo_database(database_url)
+    env = QUICK | dict(options.pop("env", {}))
+    return ServerProcess(database_url, log_path=folder / "server.log", env=env, **options)
+
+
+class Caller:
+    """HTTP as one person."""
+
+    def __init__(self, http: ClientSession, url: str, tokens: Mapping[str, Any]) -> None:
+        self.http = http
+        self.url = f"{url}/api/v1"
+        self.token: str = tokens["access_token"]
+        self.refresh_token: str = tokens["refresh_token"]
+        self.user: Mapping[str, Any] = tokens["user"]
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """The status and the JSON (None without a body) of a request."""
+        given = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        async with self.http.request(method, f"{self.url}/{path}", json=body, headers=given) as response:
+            return response.status, await response.json() if response.content_length else None
+
+    async def publish(self, *to: str, title: str = "a title", key: str | None = None, **more: Any) -> Any:
+        """Publish and expect it to be accepted; what the server answered."""
+        headers = {"Idempotency-Key": key} if key else None
+        body = {"to": list(to), "title": title, **more}
+        status, answer = await self.call("POST", "notifications", body, headers=headers)
+        assert status in (200, 201), answer
+        return answer
+
+
+@asynccontextmanager
+async def logged_in(url: str, username: str) -> AsyncIterator[Caller]:
+    async with ClientSession() as http:
+        yield await log_in(http, url, username)
+
+
+async def log_in(http: ClientSession, url: str, username: str) -> Caller:
+    body = {"username": username, "password": PASSWORD}
+    async with http.post(f"{url}/api/v1/auth/login", json=body) as response:
+        assert response.status == 200, await response.text()
+        return Caller(http, url, await response.json())
+
+
+async def until(condition: Any, deadline_s: float = 20) -> None:
+    """Return once `condition()` holds; it is looked at after every turn of the loop's other work."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.005)
