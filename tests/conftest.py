@@ -1,12 +1,15 @@
+import asyncio
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.postgres import PostgresCluster
-from tests.support.processes import left_running
+from tests.support.processes import ServerProcess, left_running
 from tests.support.redis_server import RedisServer
+from tests.support.stage import demo_server, load_demo
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,6 +43,41 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(tmp_path) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the demo, to be copied."""
+    path = tmp_path_factory.mktemp("demo") / "log.db"
+    load_demo(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_demo(postgres_cluster: PostgresCluster) -> str:
+    """The URL of a PostgreSQL database with the demo, to be copied."""
+    url = postgres_cluster.create_database()
+    load_demo(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def demo_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of its own with the demo's people; each test runs on both kinds."""
+    if request.param == "sqlite":
+        copy = shutil.copy(request.getfixturevalue("sqlite_demo"), tmp_path / "log.db")
+        return f"sqlite:///{copy}"
+    template = request.getfixturevalue("postgres_demo")
+    return request.getfixturevalue("postgres_cluster").create_database(template)
+
+
+@pytest.fixture
+async def server(demo_url: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    """A server with the demo's people and a quick pace, running."""
+    server = demo_server(demo_url, tmp_path)
+    await asyncio.to_thread(server.start)
+    yield server
+    await asyncio.to_thread(server.stop)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

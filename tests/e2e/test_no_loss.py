@@ -141,12 +141,10 @@ async def _all(managers: Any) -> AsyncIterator[list[Any]]:
 
 
 @pytest.fixture
-def server(database_url: str, tmp_path: Path) -> ServerProcess:
-    server = demo_server(database_url, tmp_path, env={"LOG_LEVEL": "WARNING"})
+def server(demo_url: str, tmp_path: Path) -> ServerProcess:
+    server = demo_server(demo_url, tmp_path, env={"LOG_LEVEL": "WARNING"})
     more = ("--project", "3:reviewer", "--project", "3:annotator", "--role", "reviewer")
-    run_command(
-        "user", "add", "zhaoliu", *more, env={"DATABASE_URL": database_url, "NOTIFY_PASSWORD": PASSWORD}
-    )
+    run_command("user", "add", "zhaoliu", *more, env={"DATABASE_URL": demo_url, "NOTIFY_PASSWORD": PASSWORD})
     return server
 
 

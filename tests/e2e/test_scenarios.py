@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import socketio
 from aiohttp import ClientSession
 
 from clients.python import NotificationClient
 from tests.support.processes import ServerProcess
-from tests.support.stage import Caller, demo_server, log_in, logged_in, until
+from tests.support.stage import Caller, log_in, logged_in, until
 
 DEADLINE_S = 20
 
@@ -48,14 +47,6 @@ async def opened(url: str, caller: Caller) -> AsyncIterator[tuple[Tab, socketio.
         yield tab, client
     finally:
         await client.disconnect()
-
-
-@pytest.fixture
-async def server(database_url: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    server = await asyncio.to_thread(demo_server, database_url, tmp_path)
-    await asyncio.to_thread(server.start)
-    yield server
-    await asyncio.to_thread(server.stop)
 
 
 async def test_scenario_1_basic_notification(server: ServerProcess):

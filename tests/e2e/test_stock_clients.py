@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,9 @@ import pytest
 import socketio
 
 from tests.support.processes import ROOT, Program, ServerProcess
-from tests.support.stage import demo_server, logged_in
+from tests.support.stage import logged_in
 
 JS = ROOT / "tests" / "e2e" / "js"
-
-
-@pytest.fixture
-async def server(database_url: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    server = await asyncio.to_thread(demo_server, database_url, tmp_path)
-    await asyncio.to_thread(server.start)
-    yield server
-    await asyncio.to_thread(server.stop)
 
 
 def javascript(server: ServerProcess, auth: dict[str, Any], folder: Path, **options: Any) -> Program:

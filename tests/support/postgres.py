@@ -47,12 +47,16 @@ class PostgresCluster(Program):
         self._run("initdb", f"--pgdata={data}", "--username=postgres", "--auth=trust", "--encoding=UTF8",
                   "--locale=C.UTF-8", "--no-sync")  # fmt: skip
 
-    def create_database(self) -> str:
-        """The URL of a new, empty database. Starts the cluster if a test before left it stopped."""
+    def create_database(self, template: str | None = None) -> str:
+        """The URL of a new database: empty, or a copy of the one at `template`, which nobody may be using.
+
+        Starts the cluster if a test before left it stopped.
+        """
         if not self.running:
             self.start()
         name = next(self._names)
-        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=postgres", name)
+        copied = [] if template is None else [f"--template={template.rpartition('/')[2]}"]
+        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=postgres", *copied, name)
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def stop(self, mode: str = "fast") -> int:

@@ -20,15 +20,14 @@ QUICK = {
 """Settings under which clients come back at once, so that tests need not wait."""
 
 
-def demo_database(database_url: str) -> None:
+def load_demo(database_url: str) -> None:
     """Migrate the database and load the demo: 1 zhangsan, 2 lisi, 3 wangwu, 4 admin."""
     run_command("migrate", env={"DATABASE_URL": database_url})
     run_command("demo", env={"DATABASE_URL": database_url})
 
 
 def demo_server(database_url: str, folder: Path, **options: Any) -> ServerProcess:
-    """A server over a demo database, not started yet."""
-    demo_database(database_url)
+    """A server over a database with the demo and with a quick pace, not started yet."""
     env = QUICK | dict(options.pop("env", {}))
     return ServerProcess(database_url, log_path=folder / "server.log", env=env, **options)
 
