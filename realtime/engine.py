@@ -14,6 +14,7 @@ The versions are pinned exactly; `tests/integration/realtime/test_engine.py` fai
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import engineio
@@ -153,24 +154,35 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def abort(self, eio_sid: str) -> None:
         """Cut the connection at once: nothing gentler works on a peer that does not read."""
-        self._cut(eio_sid, lambda transport: transport.abort())
-
-    def hang_up(self, eio_sid: str) -> None:
-        """Close the connection after what the transport holds already."""
-        self._cut(eio_sid, lambda transport: transport.close())
-
-    def _cut(self, eio_sid: str, how: Callable[[asyncio.Transport], None]) -> None:
         socket = self.eio.sockets.get(eio_sid)
         if socket is None:
             return
         transport = getattr(socket, "websocket_transport", None)
         if transport is not None:
-            how(transport)
+            transport.abort()
         if not socket.upgraded:
-            # A polling client: the CLOSE packet ends its pending poll, and the sid is unknown afterwards.
             self._closing.start(self._close_polling(eio_sid), "close polling")
 
+    def hang_up(self, eio_sid: str, grace_s: float) -> None:
+        """Close the connection behind what waits to be sent; cut it if that takes longer than the grace."""
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None:
+            return
+        if socket.upgraded:
+            # The writer's own sign for the end: it sends what is before it, then closes the WebSocket.
+            socket.queue.put_nowait(None)
+            asyncio.get_running_loop().call_later(grace_s, self.abort, eio_sid)
+        else:
+            self._closing.start(self._close_polled(eio_sid, socket.queue, grace_s), "close polling")
+
+    async def _close_polled(self, eio_sid: str, outgoing: OutgoingQueue, grace_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await outgoing.wait_empty()
+        await self._close_polling(eio_sid)
+
     async def _close_polling(self, eio_sid: str) -> None:
+        """The CLOSE packet ends a pending poll; the sid is unknown afterwards."""
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None:
             await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)

@@ -1,6 +1,5 @@
 """One session: a Socket.IO connection of one person, with its ordered door and what is held back for it."""
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -134,13 +133,4 @@ class Session:
             return
         self.emit("session", {"state": "ending", "reason": reason, "retry": retry, "retry_ms": retry_ms})
         self.ended = True
-        self._server.start_background_task(self._hang_up)
-
-    async def _hang_up(self) -> None:
-        try:
-            async with asyncio.timeout(END_GRACE_S):
-                await self.wait_sent()
-        except TimeoutError:
-            self._server.abort(self.eio_sid)
-        else:
-            self._server.hang_up(self.eio_sid)
+        self._server.hang_up(self.eio_sid, END_GRACE_S)

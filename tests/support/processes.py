@@ -239,6 +239,7 @@ class ServerProcess(Program):
         command: Sequence[str] = SERVE,
         ready_within_s: float = 20,
     ) -> None:
+        self.database_url = database_url
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._ready_within_s = ready_within_s
