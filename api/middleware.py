@@ -30,6 +30,9 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:  # noqa: PLR2004 - a redirect is no refusal
             raise
         response = _http_error(error, request_id)
+    except ConnectionResetError:
+        # The caller has gone while we answered: nobody is left to tell, and nothing of ours went wrong.
+        raise
     except Exception:
         # The edge: whatever went wrong inside is logged whole, and said without detail.
         _logger.exception("request failed", extra={"request_id": request_id})
