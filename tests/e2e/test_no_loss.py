@@ -19,6 +19,7 @@ from tests.support.stage import PASSWORD, Recorder, demo_server, log_in, until
 
 WRITERS = 50
 PUBLISHES = 200
+CUT_EVERY = 500
 PEOPLE = ("zhangsan", "lisi", "wangwu", "admin", "zhaoliu")
 ROOMS = (
     *(f"user:{number}" for number in range(1, 6)),
@@ -96,15 +97,11 @@ async def write(publisher: Publisher, number: int, accepted: Recorder) -> None:
         accepted.append((result.id, result.postings))
 
 
-async def cut_again_and_again(proxy: TcpProxy, done: asyncio.Event) -> int:
-    cuts = 0
-    while not done.is_set():
-        try:
-            await asyncio.wait_for(done.wait(), 0.7)
-        except TimeoutError:
-            proxy.sever()
-            cuts += 1
-    return cuts
+async def cut_again_and_again(proxy: TcpProxy, accepted: Recorder) -> None:
+    """Cut every listener's connection after each few hundred publishes, however fast those go."""
+    for moment in range(CUT_EVERY, WRITERS * PUBLISHES, CUT_EVERY):
+        await until(lambda moment=moment: len(accepted) >= moment, 60)
+        proxy.sever()
 
 
 async def run_everything(
@@ -112,7 +109,6 @@ async def run_everything(
 ) -> None:
     """All writers and listeners with connections that are cut all the time, and more trouble in the middle."""
     accepted = Recorder()
-    done = asyncio.Event()
     async with ClientSession() as http, TcpProxy(server.url) as proxy:
         people = []
         for name in PEOPLE:
@@ -121,13 +117,12 @@ async def run_everything(
             people.append({"name": name, "token": caller.token, "rooms": me["rooms"]})
         admin = next(person for person in people if person["name"] == "admin")
         async with _all(listening(proxy.url, person, folder) for person in people) as listeners:
-            cutting = asyncio.create_task(cut_again_and_again(proxy, done))
+            cutting = asyncio.create_task(cut_again_and_again(proxy, accepted))
             troubling = asyncio.create_task(trouble(accepted))
             async with Publisher(server.url, token=admin["token"]) as publisher:
                 await asyncio.gather(*(write(publisher, number, accepted) for number in range(WRITERS)))
             await troubling
-            done.set()
-            assert await cutting > 0
+            await cutting
             assert len({nid for nid, _ in accepted}) == WRITERS * PUBLISHES
             for listener in listeners:
                 due = listener.due(accepted)

@@ -70,11 +70,13 @@ async def test_scenario_1_basic_notification(server: ServerProcess):
             assert [n["offset"] for n in heard] == [1, 2]
             assert heard[0]["actor"] == {"id": "4", "name": "管理员"}
     assert submitted["connections"] == 2
-    log = "\n".join(server.lines)
-    assert "✅ [WS] 已订阅用户频道: notify:user:1" in log
-    assert "✅ [WS] 已订阅角色频道: notify:role:annotator" in log
-    assert "✅ [WS] 已订阅全局频道: notify:global" in log
-    assert "📤 发布消息到 notify:user:1, 接收者: 1" in log
+    for line in (
+        "✅ [WS] 已订阅用户频道: notify:user:1",
+        "✅ [WS] 已订阅角色频道: notify:role:annotator",
+        "✅ [WS] 已订阅全局频道: notify:global",
+        "📤 发布消息到 notify:user:1, 接收者: 1",
+    ):
+        await asyncio.to_thread(server.wait_for_log, line)
 
 
 async def test_scenario_2_offline_summary(server: ServerProcess):
@@ -113,8 +115,11 @@ async def test_scenario_3_several_notifications_in_a_row(server: ServerProcess):
             heard = tab.got("notification")
     assert [n["content"] for n in heard] == [f"任务 {task}，待审核 {n}" for n, task in enumerate("ABC", 1)]
     assert len({n["id"] for n in heard}) == 3
-    received = [line for line in server.lines if "📤 发布消息到 notify:project:1:reviewer, 接收者: 1" in line]
-    assert len(received) == 3
+    lines = 0
+    for _ in range(3):
+        lines = await asyncio.to_thread(
+            server.wait_for_log, "📤 发布消息到 notify:project:1:reviewer, 接收者: 1", after=lines
+        )
 
 
 async def test_scenario_4_heartbeat(server: ServerProcess):
@@ -166,7 +171,7 @@ async def test_scenario_5_reconnect_after_a_restart(server: ServerProcess, tmp_p
     assert heard == ["before", "at once afterwards", "later"]
     assert states.count("live") == 2
     assert "waiting" in states
-    assert "✅ [WS] 已订阅用户频道: notify:user:1" in "\n".join(server.lines)
+    await asyncio.to_thread(server.wait_for_log, "✅ [WS] 已订阅用户频道: notify:user:1")
 
 
 async def test_scenario_6_two_tabs(server: ServerProcess):
@@ -176,7 +181,7 @@ async def test_scenario_6_two_tabs(server: ServerProcess):
             published = await admin.publish("user:1", title="两个标签页")
             assert (published["connections"], published["servers"]) == (2, 1)
             assert await first.wait("notification") == await second.wait("notification")
-            assert "📤 发布消息到 notify:user:1, 接收者: 2" in "\n".join(server.lines)
+            await asyncio.to_thread(server.wait_for_log, "📤 发布消息到 notify:user:1, 接收者: 2")
             answer = await one.call("read", {"ids": [published["id"]]})
             assert (answer["ok"], answer["unread"]) == (True, 0)
             (change,) = await second.wait("inbox")

@@ -15,7 +15,7 @@ QUICK = {
     "HEARTBEAT_S": "1",
     "RETRY_FIRST_MS": "100",
     "RETRY_MAX_MS": "500",
-    "RETRY_TRIES": "100",
+    "RETRY_TRIES": "1000",
 }
 """Settings under which clients come back at once, so that tests need not wait."""
 
