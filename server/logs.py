@@ -14,7 +14,12 @@ def configure_logs(*, form: str, level: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            # Plain on purpose: the pretty one prints local variables, and those hold tokens and texts.
+            colors=False,
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     shared = [
         structlog.stdlib.add_log_level,
