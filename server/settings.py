@@ -89,7 +89,9 @@ def _faults(env: Env) -> list[str]:
     try:
         env.seal()
     except EnvValidationError as error:
-        return [f"{name}: {' '.join(map(str, texts))}" for name, texts in dict(error.error_messages).items()]
+        told = error.error_messages
+        faults = told.items() if isinstance(told, Mapping) else [("environment", told)]
+        return [f"{name}: {' '.join(map(str, texts))}" for name, texts in faults]
     return []
 
 
