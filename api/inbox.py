@@ -4,7 +4,7 @@ from aiohttp import web
 
 from api.context import json_response, principal, services
 from api.parsing import load_json, load_query
-from api.routes import Route
+from api.routes import ID, Route
 from core.domain.inbox import Receipt
 from core.schemas.inbox import (
     CountsSchema,
@@ -68,7 +68,7 @@ ROUTES = (
     ),
     Route(
         method="PATCH",
-        path="/inbox/{id}",
+        path=f"/inbox/{ID}",
         handler=mark_item,
         summary="Mark one item seen, read or archived, or take that back.",
         body=ReceiptsBody,

@@ -38,6 +38,8 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         _logger.exception("request failed", extra={"request_id": request_id})
         body = {"code": "internal_error", "message": "Something went wrong here.", "request_id": request_id}
         response = json_response({"error": body}, 500)
+    if request.content.exception() is not None:
+        response.force_close()  # a body that does not decode: where the next request begins is unknown
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"

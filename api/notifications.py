@@ -7,7 +7,7 @@ from aiohttp import web
 from api.context import json_response, principal, services
 from api.errors import refusal
 from api.parsing import load, load_headers, load_json
-from api.routes import Route
+from api.routes import ID, Route
 from core.domain.clock import rfc3339
 from core.domain.errors import DomainError
 from core.schemas.notifications import (
@@ -108,7 +108,7 @@ ROUTES = (
     ),
     Route(
         method="GET",
-        path="/notifications/{id}",
+        path=f"/notifications/{ID}",
         handler=get,
         summary="A notification as its sender or an admin sees it.",
         responses={200: SentSchema},
@@ -116,7 +116,7 @@ ROUTES = (
     ),
     Route(
         method="PATCH",
-        path="/notifications/{id}",
+        path=f"/notifications/{ID}",
         handler=update,
         summary="Change a notification for everybody who has it.",
         body=UpdateBody,
@@ -125,7 +125,7 @@ ROUTES = (
     ),
     Route(
         method="DELETE",
-        path="/notifications/{id}",
+        path=f"/notifications/{ID}",
         handler=retract,
         summary="Take a notification back.",
         responses={204: None},

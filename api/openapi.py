@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from api.context import json_response
 from api.routes import PREFIX, Route
 from core.schemas.errors import ErrorSchema
-from core.schemas.fields import JsonObject
+from core.schemas.fields import JsonObject, PositionField
 
 _REFUSALS = {
     400: "Malformed",
@@ -26,6 +26,7 @@ _REFUSALS = {
     503: "Cannot be stored or read now; try again",
 }
 _WITH_RETRY = (429, 503)
+_PLACEHOLDER = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})+))?}")
 
 
 def build_document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -34,13 +35,20 @@ def build_document(routes: Sequence[Route]) -> dict[str, Any]:
     spec = APISpec("Notification server", "1", "3.1.0", plugins=[plugin])
     if plugin.converter is None:
         raise RuntimeError("apispec's plugin converts only once it belongs to a document.")
-    plugin.converter.add_attribute_function(_json_object)  # type: ignore[no-untyped-call]
+    for attributes in (_json_object, _batch_entries, _position):
+        plugin.converter.add_attribute_function(attributes)  # type: ignore[no-untyped-call]
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     spec.components.security_scheme("token", bearer)
     spec.components.security_scheme("key", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
     for route in routes:
-        spec.path(path=PREFIX + route.path, operations={route.method.lower(): _operation(route)})
-    return spec.to_dict()
+        path = PREFIX + _PLACEHOLDER.sub(r"{\1}", route.path)
+        spec.path(path=path, operations={route.method.lower(): _operation(route)})
+    document: dict[str, Any] = spec.to_dict()
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation["parameters"]:
+                _without_null(parameter["schema"])
+    return document
 
 
 def document_route(routes: Sequence[Route]) -> Route:
@@ -80,11 +88,11 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _refusal_statuses(route: Route) -> Sequence[int]:
-    statuses = {429, 503, *route.refusals}
+    statuses = {400, 429, 503, *route.refusals}
     if not route.public:
         statuses |= {401, 403}
     if route.body is not None:
-        statuses |= {400, 413, 422}
+        statuses |= {413, 422}
     if route.query is not None or route.headers is not None:
         statuses.add(422)
     return sorted(statuses)
@@ -108,9 +116,24 @@ def _refusal(status: int) -> dict[str, Any]:
 
 def _path_parameters(path: str) -> list[Mapping[str, Any]]:
     return [
-        {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", path)
+        {
+            "in": "path",
+            "name": name,
+            "required": True,
+            "schema": {"type": "string", **({"pattern": f"^{pattern}$"} if pattern else {})},
+        }
+        for name, pattern in _PLACEHOLDER.findall(path)
     ]
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """Queries and headers know no null: a parameter is given or not."""
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    if isinstance(schema.get("type"), list):
+        schema["type"] = next(type_ for type_ in schema["type"] if type_ != "null")
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if value is not None]
 
 
 def _name(schema: Any) -> str:
@@ -120,3 +143,13 @@ def _name(schema: Any) -> str:
 
 def _json_object(_converter: object, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
     return {"type": "object"} if isinstance(field, JsonObject) else {}
+
+
+def _batch_entries(converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+    entry = field.metadata.get("entry")
+    return {} if entry is None else converter.resolve_nested_schema(entry)
+
+
+def _position(_converter: object, field: fields.Field[Any], ret: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """The length of a map: apispec calls it that of a text."""
+    return {"maxProperties": ret.pop("maxLength")} if isinstance(field, PositionField) else {}

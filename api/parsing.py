@@ -49,5 +49,7 @@ async def _document(request: web.Request) -> Any:
         return json.loads(await request.read())
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge("The request is too large.") from error
+    except (web.RequestPayloadError, ConnectionResetError) as error:
+        raise Malformed("The body did not arrive whole.") from error
     except (ValueError, RecursionError) as error:
         raise Malformed("The body is not JSON.") from error

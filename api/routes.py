@@ -6,14 +6,19 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from marshmallow import Schema
 
+from core.domain.ids import ID_PATTERN
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
 
+ID = f"{{id:{ID_PATTERN}}}"
+"""The id of a notification in a path. What cannot be one is no path of ours: 404, before anything reads it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One route. `responses` maps statuses to their body's schema (None: no body); refusals need no mention.
+    """One route. `path` is in the router's form: `{name}`, or `{name:pattern}`. `responses` maps statuses to their body's schema (None: no body); refusals need no mention.
 
     `refusals` are the statuses, beyond those every route may give, that this one refuses with.
     """

@@ -132,7 +132,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repaired),
         )
         application = build_application(services)
-        application.middlewares.append(metrics.middleware)
+        application.middlewares.insert(0, metrics.middleware)  # outermost: it sees refusals as answers
         application.add_routes(
             [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
         )

@@ -15,7 +15,10 @@ def configure_logs(*, form: str, level: str) -> None:
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if form == "json"
         else structlog.dev.ConsoleRenderer(
-            colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            # Plain on purpose: the pretty one prints local variables, and those hold tokens and texts.
+            colors=False,
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
         )
     )
     shared = [

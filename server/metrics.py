@@ -65,7 +65,7 @@ def metrics_route(metrics: Metrics, token: str | None) -> web.RouteDef:
 
     async def scrape(request: web.Request) -> web.Response:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token is None or not hmac.compare_digest(given.encode(), token.encode()):
+        if token is None or not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
             caller = await services(request).identity.authenticate(given)
             if not caller.is_admin:
                 raise Forbidden("Metrics are for admins and holders of the metrics token.")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from server.app import started_server
+from server.runner import Runner
 from server.settings import Settings
 
 BACKLOG = 4096
@@ -23,7 +24,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with started_server(settings) as server:
-        runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+        runner = Runner(server.application, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()

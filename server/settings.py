@@ -3,11 +3,14 @@
 import os
 import re
 import secrets
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvError, ValidationError, validate
+from environs import Env, EnvValidationError, ValidationError, validate
 
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
@@ -75,41 +78,57 @@ def read_settings() -> Settings:
         "retry_tries": env.int("RETRY_TRIES", 10, validate=milliseconds),
         "transports": env.list("TRANSPORTS", list(_TRANSPORTS), validate=_check_transports),
     }
-    try:
-        env.seal()
-    except EnvError as error:
-        raise SettingsError(str(error)) from error
+    if faults := [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]:
+        raise SettingsError("\n".join(faults))
     lists = {name: tuple(values[name]) for name in ("cors_origins", "transports")}
     settings = Settings(**{**values, **lists, "roles": frozenset(values["roles"])})
-    return _with_secret(_checked_together(settings, on_dyno=on_dyno))
+    return settings if settings.secret_key else replace(settings, secret_key=_kept_secret(settings))
 
 
-def _checked_together(settings: Settings, *, on_dyno: bool) -> Settings:
+def _faults(env: Env) -> list[str]:
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        told = error.error_messages
+        faults = told.items() if isinstance(told, Mapping) else [("environment", told)]
+        return [f"{name}: {' '.join(map(str, texts))}" for name, texts in faults]
+    return []
+
+
+def _faults_together(values: Mapping[str, Any], *, on_dyno: bool) -> list[str]:
+    """What is wrong between values; None stands for one that is wrong by itself."""
     faults = []
-    if on_dyno and settings.uses_sqlite:
+    database_url: str = values["database_url"] or ""
+    if on_dyno and database_url.startswith("sqlite"):
         faults.append(
             "DATABASE_URL: a dyno forgets its disk, so SQLite would lose everything; add PostgreSQL."
         )
-    if not settings.secret_key and (settings.redis_url or not settings.uses_sqlite):
+    if values["secret_key"] == "" and (values["redis_url"] or database_url.startswith("postgres")):
         faults.append("SECRET_KEY: needed with REDIS_URL or PostgreSQL, the same on every server.")
-    if faults:
-        raise SettingsError("\n".join(faults))
-    return settings
+    return faults
 
 
-def _with_secret(settings: Settings) -> Settings:
+def _kept_secret(settings: Settings) -> str:
     """Alone on SQLite, the secret is made once and kept beside the database."""
-    if settings.secret_key:
-        return settings
     path = Path(settings.database_url.removeprefix("sqlite:///")).parent / "secret_key"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return replace(settings, secret_key=path.read_text().strip())
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret := secrets.token_urlsafe(48))
-    return replace(settings, secret_key=secret)
+        secret = path.read_text().strip() if path.exists() else _make_secret(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"SECRET_KEY: not set, and {path} cannot be read or made: {error}.") from error
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError(f"SECRET_KEY: not set, and {path} holds less than {MIN_SECRET_BYTES} bytes.")
+    return secret
+
+
+def _make_secret(path: Path) -> str:
+    """The secret in the file at `path`, which appears whole: another process may start at the same moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # its mode is 0600
+        file.write(secrets.token_urlsafe(48))
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)
+    return path.read_text().strip()
 
 
 def _check_database(url: str) -> None:

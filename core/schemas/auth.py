@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from core.domain.principals import User
 from core.schemas.fields import Text
@@ -33,10 +33,10 @@ class MeSchema(UserSchema):
 
 class LoginResponse(Schema):
     access_token = fields.String(required=True)
-    token_type = fields.Constant("Bearer", required=True)
-    expires_in = fields.Integer(required=True, attribute="expires_in_s")
+    token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
+    expires_in = fields.Integer(required=True)
     refresh_token = fields.String(required=True)
-    user = fields.Function(lambda login: user_body(login.user), required=True)
+    user = fields.Nested(UserSchema, required=True)
 
 
 def user_body(user: User) -> Mapping[str, Any]:

@@ -1,11 +1,15 @@
 """The one form of every refusal, over HTTP and sockets."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from core.domain.errors import DomainError, Fields, Invalid, Retryable
+from core.domain.errors import DomainError, Invalid, Retryable
+
+MAX_FIELDS = 100
+_MAX_NAME = 100
 
 
 class ErrorBody(Schema):
@@ -32,14 +36,20 @@ def error_body(error: DomainError) -> dict[str, Any]:
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """A failed validation as a refusal, its nested messages flattened to `to.0: [...]`."""
-    return Invalid("Some fields are not right.", fields=dict(_flatten(error.messages)))
+    """A failed validation as a refusal, its nested messages flattened to `to.0: [...]`, the first 100 of them."""
+    return Invalid(
+        "Some fields are not right.", fields=dict(itertools.islice(_flatten(error.messages), MAX_FIELDS))
+    )
 
 
-def _flatten(messages: Any, path: str = "") -> Fields:
+def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
     if isinstance(messages, Mapping):
-        flat: dict[str, Any] = {}
         for key, inner in messages.items():
-            flat |= _flatten(inner, f"{path}.{key}" if path else str(key))
-        return flat
-    return {path or "_schema": [str(message) for message in messages]}
+            yield from _flatten(inner, f"{path}.{_printable(key)}" if path else _printable(key))
+    else:
+        yield path or "_schema", [str(message) for message in messages]
+
+
+def _printable(name: object) -> str:
+    """A field's name as it can be told: unknown ones are whatever the sender made up."""
+    return str(name)[:_MAX_NAME].encode("utf-8", "backslashreplace").decode()

@@ -10,11 +10,15 @@ import orjson
 from marshmallow import Schema, ValidationError, fields, validate
 
 from core.domain.clock import rfc3339
+from core.domain.ids import ID_PATTERN
 from core.domain.rooms import is_room
 
 MAX_OFFSET = 2**63 - 2
 MAX_DATA_BYTES = 32 << 10
 _MAX_DEPTH = 16
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def check_text(text: str) -> str:
@@ -51,6 +55,21 @@ class QueryBoolean(fields.Boolean):
 
     truthy = {"true"}  # noqa: RUF012 - marshmallow's form
     falsy = {"false"}  # noqa: RUF012
+
+
+class QueryInteger(fields.Integer):
+    """A whole number in plain digits; int() also takes underscores, signs and digits of other scripts."""
+
+    def _deserialize(
+        self,
+        value: Any,
+        attr: str | None,  # noqa: ARG002 - marshmallow's signature
+        data: Any,  # noqa: ARG002
+        **options: Any,  # noqa: ARG002
+    ) -> int:
+        if not re.fullmatch(r"[0-9]{1,15}", value):
+            raise self.make_error("invalid", input=value)
+        return int(value)
 
 
 class RoomName(Text):
@@ -112,7 +131,7 @@ class Instant(fields.AwareDateTime):
         return None if value is None else rfc3339(value)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _RFC3339.fullmatch(value):
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE)
         try:
             moment = super()._deserialize(value, attr, data, **options).astimezone(UTC)
@@ -166,10 +185,21 @@ class JsonObject(fields.Field[Mapping[str, Any]]):
                     self._check(entry, depth - 1)
 
 
-LINK = validate.Regexp(
-    re.compile(r"https?://[^\s]+|/(?!/)[^\s\\]*", re.IGNORECASE),
-    error="Not an http(s) address or a path.",
-)
-TYPE_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*"
-TYPE = validate.Regexp(rf"{TYPE_PATTERN}\Z", error="Not a type: words joined by dots.")
-KEY = validate.Regexp(r"[\x21-\x7e]+\Z", error="Printable ASCII without spaces.")
+class Whole(validate.Regexp):
+    """The whole text matches; the pattern is one that JSON Schema's readers understand as well."""
+
+    def __init__(self, pattern: str, *, error: str) -> None:
+        super().__init__(f"^({pattern})$", error=error)
+        self._whole = re.compile(pattern)
+
+    def __call__(self, value: Any) -> Any:
+        if self._whole.fullmatch(value) is None:
+            raise ValidationError(self._format_error(value))
+        return value
+
+
+# A backslash is a slash to browsers: "/\\host" would leave our site.
+LINK = Whole(r"[Hh][Tt][Tt][Pp][Ss]?://[^\s]+|/|/[^\s/\\][^\s\\]*", error="Not an http(s) address or a path.")
+TYPE = Whole(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", error="Not a type: words joined by dots.")
+KEY = Whole(r"[!-~]+", error="Printable ASCII without spaces.")
+CURSOR = Whole(ID_PATTERN, error="Not a cursor.")

@@ -5,14 +5,15 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from core.domain.clock import rfc3339
-from core.domain.ids import ID_PATTERN
 from core.domain.inbox import InboxChange, InboxFilter, InboxItem, InboxPage, InboxState, MarkTarget, Receipt
 from core.domain.positions import Position
 from core.domain.summary import Summary
 from core.schemas.fields import (
+    CURSOR,
     Instant,
     PositionField,
     QueryBoolean,
+    QueryInteger,
     RoomName,
     RoomsSchema,
     StrictBoolean,
@@ -34,8 +35,8 @@ class InboxQuery(RoomsSchema):
     project = Text(128, load_default=None)
     thread = Text(200, load_default=None)
     q = Text(200, load_default=None)
-    cursor = Text(26, load_default=None, checks=[validate.Regexp(rf"{ID_PATTERN}\Z", error="Not a cursor.")])
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 100))
+    cursor = Text(26, load_default=None, checks=[CURSOR])
+    limit = QueryInteger(load_default=50, validate=validate.Range(1, 100))
 
     @post_load
     def split(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from core.domain.clock import rfc3339
 from core.domain.notifications import MAX_ROOMS, Actor, Level, Notification
+from core.schemas.errors import ErrorBody
 from core.schemas.fields import (
     KEY,
     LINK,
@@ -143,7 +144,7 @@ class BatchResult(Schema):
     postings = fields.Dict(keys=fields.String(), values=fields.Integer())
     connections = fields.Integer(allow_none=True)
     servers = fields.Integer(allow_none=True)
-    error = fields.Dict()
+    error = fields.Nested(ErrorBody)
 
 
 class BatchResponse(Schema):

@@ -13,7 +13,7 @@ from core.schemas.fields import RoomsSchema, Text
 class PresenceQuery(RoomsSchema):
     """The query of GET presence: rooms joined by commas, loaded to a list."""
 
-    rooms = Text(20_000, 1, required=True)
+    rooms = Text(7_000, 1, required=True)
 
     @post_load
     def split(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from core.services.identity import KEY_PREFIX, hash_key
 from core.services.passwords import Passwords
 
 MIN_PASSWORD_LENGTH = 8
+_LOCALE_PATTERN = r"(?=.{2,16}$)[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105 - printed in the README
 DEMO_PROJECTS = {"1": "示例项目一", "2": "示例项目二"}
@@ -53,6 +54,8 @@ class AdministrationService:
             raise Invalid(
                 "Not a username.", fields={"username": ["Letters, digits and _.@~|+-, at most 128."]}
             )
+        if not re.fullmatch(_LOCALE_PATTERN, locale):
+            raise Invalid("Not a locale.", fields={"locale": ["A language tag such as zh-CN."]})
         for project_id in projects:
             await self._ensure_project(project_id, project_id)
         change = AddUser(

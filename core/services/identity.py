@@ -57,6 +57,8 @@ class IdentityService:
         """
         if not credential:
             raise Unauthenticated("A token or an API key is needed.", code="token_missing")
+        if not credential.isascii():
+            raise Unauthenticated("The token is not valid.")
         now = time.monotonic()
         at, principal = self._remembered.get(credential, (0.0, None))
         if principal is not None and now - at < _FRESH_S and not _is_over(principal):

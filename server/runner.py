@@ -1,0 +1,59 @@
+"""The runner: HTTP connections that answer also what is no HTTP in the one form of refusals."""
+
+import asyncio
+import logging
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from api.context import json_response
+from core.domain.ids import new_id
+
+_logger = logging.getLogger(__name__)
+
+
+class Runner(web.AppRunner):
+    """Serves the application; `shutdown_timeout` is how long it waits for requests when it stops."""
+
+    @property
+    def server(self) -> Any:
+        """What makes the protocol of a connection, once it is set up; sites ask for it."""
+        server = super().server
+        if server is None:
+            return None
+        options: dict[str, Any] = {"loop": asyncio.get_running_loop(), "access_log": None}
+        return partial(_Connection, server, **options)
+
+
+class _Connection(web.RequestHandler):
+    """One connection. What the parser refuses reaches no middleware: a line over 8 KiB, an unknown method."""
+
+    __slots__ = ()
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        fault = options.get("exc_info")
+        if isinstance(fault, web.RequestPayloadError):  # the rest of a body that was refused already
+            _logger.debug("body not readable", extra={"fault": type(fault).__name__})
+        else:
+            super().log_exception(*args, **options)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:  # noqa: PLR2004 - our own fault, and the library says it
+            return super().handle_error(request, status, exc, message)
+        # Neither the answer nor the log repeats what came: it may hold a token, and anybody can send it.
+        _logger.debug("not HTTP", extra={"fault": type(exc).__name__})
+        error = {
+            "code": "malformed_request",
+            "message": "The request cannot be read: not HTTP, or a line or header that is too long.",
+            "request_id": new_id(),
+        }
+        response = json_response({"error": error}, status)
+        response.force_close()
+        return response

@@ -1,0 +1,90 @@
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.principals import Scope
+from server.app import administration
+from server.settings import read_settings
+from tests.support.http import Api, bearer, log_in
+from tests.support.processes import SECRET_KEY, ServerProcess, run_command
+
+METRICS_TOKEN = "a token of tests for metrics"
+
+
+@pytest.fixture(scope="session")
+def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with the demo in it, to be copied."""
+    path = tmp_path_factory.mktemp("demo") / "demo.db"
+    run_command("migrate", env={"DATABASE_URL": f"sqlite:///{path}"})
+    run_command("demo", env={"DATABASE_URL": f"sqlite:///{path}"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def database(demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with the demo in it; a module may put another in its place."""
+    path = tmp_path_factory.mktemp("api") / "log.db"
+    shutil.copy(demo_database, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    log_path = tmp_path_factory.mktemp("server") / "server.log"
+    with ServerProcess(database, log_path=log_path, env={"METRICS_TOKEN": METRICS_TOKEN}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def caller(server: ServerProcess) -> Iterator[Callable[[dict[str, str]], Api]]:
+    """Makes clients that send these headers."""
+    with contextlib.ExitStack() as stack:
+
+        def call(headers: dict[str, str]) -> Api:
+            api = Api(server.url, headers)
+            stack.callback(api.close)
+            return api
+
+        yield call
+
+
+@pytest.fixture(scope="module")
+def nobody(caller) -> Api:
+    return caller({})
+
+
+@pytest.fixture(scope="module")
+def admin(server, caller) -> Api:
+    return caller(bearer(log_in(server.url, "admin")["access_token"]))
+
+
+@pytest.fixture(scope="module")
+def zhangsan(server, caller) -> Api:
+    return caller(bearer(log_in(server.url, "zhangsan")["access_token"]))
+
+
+@pytest.fixture(scope="module")
+def lisi(server, caller) -> Api:
+    return caller(bearer(log_in(server.url, "lisi")["access_token"]))
+
+
+@pytest.fixture(scope="module")
+def make_key(database: str, caller) -> Callable[..., Api]:
+    """Makes a caller with a new API key, as `key add` does, in a fraction of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", database)
+        patch.setenv("SECRET_KEY", SECRET_KEY)
+        settings = read_settings()
+
+    async def add(scope: Scope, user: str | None) -> str:
+        async with administration(settings) as operator:
+            return await operator.add_key("test", scope=scope, user_id=user)
+
+    def make(*rooms: str, types: tuple[str, ...] = ("*",), user: str | None = None) -> Api:
+        return caller({"X-API-Key": asyncio.run(add(Scope(rooms, types), user))})
+
+    return make
