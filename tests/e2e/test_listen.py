@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.processes import ROOT, Program, ServerProcess, environment
-from tests.support.stage import Caller, logged_in, until
+from tests.support.stage import Caller, logged_in, until_written
 
 CLIENT = (sys.executable, "-m", "clients.python")
 ROOMS = ("user:1", "role:annotator", "project:1", "global")
@@ -76,7 +76,7 @@ async def test_a_listener_with_state_shows_what_it_missed_once_and_in_order(
             await asyncio.to_thread(listen.wait_for_log, "seen before")
             # A crash between showing and storing shows again; what is promised begins with the stored position.
             shown_id = shown(listen)[0]["id"]
-            await until(lambda: shown_id in (tmp_path / "position").read_text())
+            await until_written(tmp_path / "position", shown_id)
             await asyncio.to_thread(getattr(listen, end))
         await publish_many(admin, 400)
         with listener(server, zhangsan.token, tmp_path, *state) as listen:

@@ -15,7 +15,7 @@ from aiohttp import ClientSession
 from clients.python import NotificationClient, Publisher
 from tests.support.processes import ServerProcess, run_command
 from tests.support.proxy import TcpProxy
-from tests.support.stage import PASSWORD, demo_server, log_in, until
+from tests.support.stage import PASSWORD, Recorder, demo_server, log_in, until
 
 WRITERS = 50
 PUBLISHES = 200
@@ -38,18 +38,18 @@ class Listener:
     """One device: what it showed, by a client that keeps its state in a file."""
 
     rooms: frozenset[str]
-    shown: list[dict[str, Any]] = field(default_factory=list)
+    shown: Recorder = field(default_factory=Recorder)
     ids: set[str] = field(default_factory=set)
     unrecovered: list[dict[str, Any]] = field(default_factory=list)
 
     def show(self, notification: dict[str, Any]) -> None:
-        self.shown.append(notification)
         self.ids.add(notification["id"])
+        self.shown.append(notification)
 
-    def due(self, accepted: dict[str, dict[str, int]]) -> set[str]:
-        return {nid for nid, postings in accepted.items() if self.rooms & postings.keys()}
+    def due(self, accepted: Recorder) -> set[str]:
+        return {nid for nid, postings in accepted if self.rooms & postings.keys()}
 
-    def check(self, accepted: dict[str, dict[str, int]]) -> None:
+    def check(self, accepted: Recorder) -> None:
         times = Counter(notification["id"] for notification in self.shown)
         assert not [nid for nid, number in times.items() if number > 1], "shown twice"
         assert not self.due(accepted) - times.keys(), "lost"
@@ -86,14 +86,14 @@ async def listening(url: str, tokens: dict[str, Any], folder: Path) -> AsyncIter
         await running
 
 
-async def write(publisher: Publisher, number: int, accepted: dict[str, dict[str, int]]) -> None:
+async def write(publisher: Publisher, number: int, accepted: Recorder) -> None:
     chance = random.Random(number)
     for count in range(PUBLISHES):
         rooms = chance.sample(ROOMS, chance.choice((1, 1, 1, 2)))
         result = await publisher.publish(
             to=rooms, title=f"{number}-{count}", idempotency_key=f"{number}-{count}"
         )
-        accepted[result.id] = dict(result.postings)
+        accepted.append((result.id, result.postings))
 
 
 async def cut_again_and_again(proxy: TcpProxy, done: asyncio.Event) -> int:
@@ -107,9 +107,11 @@ async def cut_again_and_again(proxy: TcpProxy, done: asyncio.Event) -> int:
     return cuts
 
 
-async def run_everything(server: ServerProcess, folder: Path, trouble: Callable[[], Awaitable[None]]) -> None:
+async def run_everything(
+    server: ServerProcess, folder: Path, trouble: Callable[[Recorder], Awaitable[None]]
+) -> None:
     """All writers and listeners with connections that are cut all the time, and more trouble in the middle."""
-    accepted: dict[str, dict[str, int]] = {}
+    accepted = Recorder()
     done = asyncio.Event()
     async with ClientSession() as http, TcpProxy(server.url) as proxy:
         people = []
@@ -120,13 +122,13 @@ async def run_everything(server: ServerProcess, folder: Path, trouble: Callable[
         admin = next(person for person in people if person["name"] == "admin")
         async with _all(listening(proxy.url, person, folder) for person in people) as listeners:
             cutting = asyncio.create_task(cut_again_and_again(proxy, done))
-            troubling = asyncio.create_task(trouble())
+            troubling = asyncio.create_task(trouble(accepted))
             async with Publisher(server.url, token=admin["token"]) as publisher:
                 await asyncio.gather(*(write(publisher, number, accepted) for number in range(WRITERS)))
             await troubling
             done.set()
             assert await cutting > 0
-            assert len(accepted) == WRITERS * PUBLISHES
+            assert len({nid for nid, _ in accepted}) == WRITERS * PUBLISHES
             for listener in listeners:
                 due = listener.due(accepted)
                 await until(lambda due=due, one=listener: due <= one.ids, 60)
@@ -151,7 +153,7 @@ def server(demo_url: str, tmp_path: Path) -> ServerProcess:
 async def test_every_accepted_publish_is_shown_once_in_order_while_connections_are_cut(
     server: ServerProcess, tmp_path: Path
 ):
-    async def no_more() -> None:
+    async def no_more(_: Recorder) -> None:
         return
 
     await asyncio.to_thread(server.start)
@@ -162,9 +164,9 @@ async def test_every_accepted_publish_is_shown_once_in_order_while_connections_a
 
 
 async def test_the_same_while_the_server_is_killed_and_started_again(server: ServerProcess, tmp_path: Path):
-    async def kill_it_three_times() -> None:
-        for _ in range(3):
-            await asyncio.sleep(1.5)
+    async def kill_it_three_times(accepted: Recorder) -> None:
+        for moment in (2_000, 5_000, 8_000):
+            await until(lambda moment=moment: len(accepted) >= moment, 60)
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
 

@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 
 from clients.python import NotificationClient
 from tests.support.processes import ServerProcess
-from tests.support.stage import Caller, log_in, logged_in, until
+from tests.support.stage import Caller, Recorder, log_in, logged_in, until
 
 DEADLINE_S = 20
 
@@ -21,7 +21,7 @@ class Tab:
     """One open page: a Socket.IO client that remembers the events it got, by name."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Any]] = []
+        self.events = Recorder()
 
     def got(self, event: str) -> list[Any]:
         return [payload for name, payload in self.events if name == event]
@@ -29,9 +29,6 @@ class Tab:
     async def wait(self, event: str, number: int = 1) -> list[Any]:
         await until(lambda: len(self.got(event)) >= number, DEADLINE_S)
         return self.got(event)
-
-    def __getitem__(self, number: int) -> Any:
-        return self.events[number]
 
 
 @asynccontextmanager
@@ -134,7 +131,7 @@ async def test_scenario_4_heartbeat(server: ServerProcess):
         assert pong["position"] == session["position"]
         assert (await tab.wait("pong"))[0]["timestamp"] == now_ms
 
-    beats: list[dict[str, Any]] = []
+    beats = Recorder()
     client = NotificationClient(server.url, caller.token, on_heartbeat=beats.append)
     running = asyncio.create_task(client.run())
     await until(lambda: len(beats) >= 2, DEADLINE_S)
@@ -145,9 +142,7 @@ async def test_scenario_4_heartbeat(server: ServerProcess):
 async def test_scenario_5_reconnect_after_a_restart(server: ServerProcess, tmp_path: Path):
     async with ClientSession() as http:
         caller, admin = [await log_in(http, server.url, name) for name in ("zhangsan", "admin")]
-        heard: list[str] = []
-        states: list[str] = []
-        summaries: list[Any] = []
+        heard, states, summaries = Recorder(), Recorder(), Recorder()
         client = NotificationClient(
             server.url,
             caller.token,

@@ -12,7 +12,7 @@ import pytest
 import socketio
 
 from tests.support.processes import SECRET_KEY, ServerProcess, run_command
-from tests.support.stage import Caller, demo_server, logged_in, until
+from tests.support.stage import Caller, Recorder, demo_server, logged_in, until
 
 EVENTS = ("session", "notification", "changed", "summary", "inbox", "pong")
 OBJECT_EVENTS = ("ping", "ack", "sync", "read", "seen", "archive", "authenticate")
@@ -27,7 +27,7 @@ def server(sqlite_demo: Path, tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-class Heard(list[tuple[str, Any]]):
+class Heard(Recorder):
     def of(self, event: str) -> list[Any]:
         return [payload for name, payload in self if name == event]
 

@@ -8,7 +8,7 @@ import pytest
 from clients.python import NotificationClient
 from tests.support.postgres import PostgresCluster
 from tests.support.redis_server import RedisServer
-from tests.support.stage import demo_server, logged_in, until
+from tests.support.stage import Recorder, demo_server, logged_in, until
 
 
 @pytest.mark.parametrize("fast_path", ["none", "redis"])
@@ -27,8 +27,7 @@ async def test_a_notification_published_on_one_server_is_shown_on_the_other(
         servers.append(demo_server(url, tmp_path / name, redis_url=redis_url))
     with servers[0] as here, servers[1] as there:
         async with logged_in(here.url, "admin") as admin, logged_in(there.url, "zhangsan") as zhangsan:
-            heard: list[str] = []
-            summaries: list[object] = []
+            heard, summaries = Recorder(), Recorder()
             client = NotificationClient(
                 there.url,
                 zhangsan.token,

@@ -1,7 +1,7 @@
 """The public door for tests: a server process with the demo's people, and a thin HTTP client for each of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,30 @@ async def log_in(http: ClientSession, url: str, username: str) -> Caller:
         return Caller(http, url, await response.json())
 
 
-async def until(condition: Any, deadline_s: float = 20) -> None:
-    """Return once `condition()` holds; it is looked at after every turn of the loop's other work."""
+class Recorder(list[Any]):
+    """What a client heard, in order; whoever waits by `until` looks again at every entry."""
+
+    def append(self, entry: Any) -> None:
+        super().append(entry)
+        for waiting in _waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+        _waiting.clear()
+
+
+_waiting: list["asyncio.Future[None]"] = []
+
+
+async def until(condition: Callable[[], Any], deadline_s: float = 20) -> None:
+    """Return once `condition()` holds, which speaks of recorders only."""
     async with asyncio.timeout(deadline_s):
         while not condition():
-            await asyncio.sleep(0.005)
+            _waiting.append(asyncio.get_running_loop().create_future())
+            await _waiting[-1]
+
+
+async def until_written(path: Path, text: str, deadline_s: float = 20) -> None:
+    """Return once the file of another process holds the text. A file has no event to wait for."""
+    async with asyncio.timeout(deadline_s):
+        while text not in await asyncio.to_thread(path.read_text):
+            await asyncio.sleep(0)
