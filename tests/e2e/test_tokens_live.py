@@ -4,10 +4,11 @@ import asyncio
 import itertools
 
 import jwt
+import pytest
 
 from clients.python import NotificationClient, RefusedError, SessionEndedError
 from tests.support.processes import SECRET_KEY, ServerProcess
-from tests.support.stage import logged_in, until
+from tests.support.stage import Recorder, logged_in, until
 from tests.support.wire import live_wire, opened_wire
 
 
@@ -89,30 +90,24 @@ async def test_a_token_that_is_not_good_is_not_taken_and_costs_nothing(server: S
 
 async def test_the_client_says_for_good_when_its_login_is_ended(server: ServerProcess):
     async with logged_in(server.url, "zhangsan") as zhangsan:
-        states: list[str] = []
+        states = Recorder()
         client = NotificationClient(
             server.url, zhangsan.token, on_state=lambda state: states.append(state["state"])
         )
         running = asyncio.create_task(client.run())
         await until(lambda: "live" in states)
         await zhangsan.call("POST", "auth/logout")
-        try:
+        with pytest.raises(SessionEndedError) as ended:
             await asyncio.wait_for(running, 10)
-        except SessionEndedError as ended:
-            assert ended.reason == "revoked"
-        else:
-            raise AssertionError("it went on")
-        try:
+        assert ended.value.reason == "revoked"
+        with pytest.raises(RefusedError) as refused:
             await asyncio.wait_for(NotificationClient(server.url, zhangsan.token).run(), 10)
-        except RefusedError as refused:
-            assert refused.code == "token_revoked"
-        else:
-            raise AssertionError("it was let in")
+        assert refused.value.code == "token_revoked"
 
 
 async def test_the_client_pings_every_interval_and_every_ping_is_answered(server: ServerProcess):
     async with logged_in(server.url, "zhangsan") as zhangsan:
-        beats: list[dict] = []
+        beats = Recorder()
         client = NotificationClient(server.url, zhangsan.token, on_heartbeat=beats.append)
         running = asyncio.create_task(client.run())
         await until(lambda: len(beats) >= 4)
