@@ -4,6 +4,7 @@ Changed against the library, each for a fault seen:
 - connect fails closed: nothing a handler does by mistake lets a client in, and a refused one leaves nothing;
 - a socket that goes away while it connects does not stay as a ghost;
 - frames after the end, a second CONNECT, acknowledgements and binary are not served;
+- a client cannot call the handlers of connect and disconnect by sending events of these names;
 - who never sends CONNECT is cut after ten seconds;
 - outgoing queues know their size in bytes, so that a slow reader can be cut;
 - no per-message compression, which costs 20 MB for 100 connections.
@@ -31,6 +32,7 @@ from realtime.background import Background
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
 CONNECT_DEADLINE_S = 10.0
+RESERVED_EVENTS = ("connect", "disconnect")
 _HANDLER_DEADLINE_S = 5.0
 
 _logger = logging.getLogger(__name__)
@@ -209,6 +211,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
             _logger.info("malformed packet", extra={"reason": type(error).__name__})
             self.abort(eio_sid)
+
+    async def _handle_event(self, eio_sid: str, namespace: str | None, id_: int | None, data: Any) -> None:
+        if data[0] in RESERVED_EVENTS:
+            raise ValueError("The name of an event of ours.")
+        await super()._handle_event(eio_sid, namespace, id_, data)
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
         namespace = namespace or NAMESPACE
