@@ -175,6 +175,15 @@ async def test_closing_commits_what_was_taken_in_and_takes_no_more(database_url:
             await append(log, "user:1")
 
 
+async def test_any_number_of_runs_is_read(database_url: str):
+    async with opened_log(database_url) as (log, _):
+        await asyncio.gather(*(append(log, "global") for _ in range(2_400)))
+        every_other = tuple((offset, offset) for offset in range(1, 2_401, 2))
+        found = await log.read({"global": every_other}, 10_000)
+        assert [posting.offset for posting in found] == [offset for offset, _ in every_other]
+        assert await log.hidden({"global": every_other}) == {}
+
+
 async def groups_of(units: list[Unit]) -> list[list[Unit]]:
     """The groups that the appender makes of units that all wait at once."""
     groups: list[list[Unit]] = []
