@@ -13,7 +13,7 @@ from core.ports.log import Unit
 from core.store import appender
 from core.store.appender import Appender
 from core.store.log import SqlLog
-from tests.support.store import append, draft, opened_log
+from tests.support.appending import append, draft, opened_log
 
 EVERYTHING = ((1, FOREVER),)
 ROOMS = [f"project:{number}" for number in range(6)]
