@@ -137,6 +137,17 @@ async def test_a_read_has_the_rooms_in_the_order_given_and_stops_at_its_limit(st
     ]
 
 
+async def test_many_runs_are_read_at_once(store):
+    await asyncio.gather(*(store.publish("global") for _ in range(2_400)))
+    every_other = tuple((q, q) for q in range(1, 2_401, 2))
+
+    found = await store.log.read({"global": every_other}, limit=10_000)
+    hidden = await store.log.hidden({"global": every_other})
+
+    assert [p.offset for p in found] == [q for q, _ in every_other]
+    assert hidden == {}
+
+
 async def test_a_room_never_posted_to_is_all_zeros(store):
     await store.publish("global")
 
