@@ -62,7 +62,7 @@ class PostgresCluster(Program):
     def remove(self) -> None:
         """Stop, and delete all data."""
         if self.running:
-            self.stop()
+            self.stop("immediate")  # nothing is worth a checkpoint any more
         shutil.rmtree(self._home)
 
     def _wait_until_ready(self) -> None:
