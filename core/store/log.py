@@ -1,7 +1,7 @@
 """The log on SQL: units of work committed in groups, and the reads that repair and catch up.
 
-Lock order inside a transaction, so that two servers never wait for each other in a circle: what changes touch,
-notifications by (sender, key), new rooms by name, heads by name, postings. The head's row stays locked until
+Lock order inside a transaction, so that two servers never wait for each other in a circle: what changes touch, by
+kind and name, amended notifications by id, new ones by (sender, key), new rooms by name, heads by name, postings. The head's row stays locked until
 the commit: that makes the order of offsets the order of commits.
 """
 
