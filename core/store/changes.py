@@ -115,10 +115,10 @@ def _mark(connection: Connection, change: Mark) -> Done:
     The version comes first: its row's lock lets one server at a time change a person's receipts, the first included.
     """
     statement = insert(connection, tables.inbox)
-    statement = statement.on_conflict_do_update(
+    raised = statement.on_conflict_do_update(
         index_elements=["user_id"], set_={"version": tables.inbox.c.version + 1}
     ).returning(tables.inbox.c.version)
-    version = connection.execute(statement, {"user_id": change.user_id, "version": 1}).scalar_one()
+    version = connection.execute(raised, {"user_id": change.user_id, "version": 1}).scalar_one()
     for room, offsets in sorted(change.runs.items()):
         for receipt in change.receipt.implied if change.given else _undone(change.receipt):
             _mark_room(connection, change, room, receipt, offsets)
