@@ -12,7 +12,7 @@ import uvloop
 
 from tests.support.postgres import PostgresCluster
 from tests.support.processes import ServerProcess, run_command
-from tests.support.stage import demo_server, logged_in
+from tests.support.stage import demo_server, load_demo, logged_in
 
 
 @dataclass
@@ -57,5 +57,6 @@ def opened_stands() -> Iterator[tuple[Stand, ...]]:
 def _stand(stack: ExitStack, name: str, folder: Path, server_url: str, log_url: str) -> Stand:
     folder.mkdir()
     run_command("migrate", env={"DATABASE_URL": log_url})
+    load_demo(server_url)
     server = stack.enter_context(demo_server(server_url, folder, env={"LOG_FORMAT": "json"}))
     return Stand(name, server, log_url)
