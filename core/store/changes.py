@@ -14,7 +14,7 @@ from core.domain.rooms import rooms_of, user_room
 from core.domain.runs import Run, Runs
 from core.ports.log import Change
 from core.store import tables
-from core.store.upsert import insert
+from core.store.dialects import insert
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def _sqlite_engine(url: str) -> Engine:
         url,
         pool_size=_SQLITE_READERS + 1,
         connect_args={"check_same_thread": False},
-        json_serializer=_dumps,
+        json_serializer=dumps,
         json_deserializer=orjson.loads,
     )
 
@@ -166,7 +166,7 @@ class _PostgresDatabase:
             pool_pre_ping=True,
             pool_timeout=STATEMENT_TIMEOUT_S,
             connect_args={"timeout": STATEMENT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
-            json_serializer=_dumps,
+            json_serializer=dumps,
             json_deserializer=orjson.loads,
         )
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
@@ -186,5 +186,5 @@ class _PostgresDatabase:
                 return await connection.run_sync(work)
 
 
-def _dumps(value: object) -> str:
+def dumps(value: object) -> str:
     return orjson.dumps(value).decode()

@@ -13,8 +13,8 @@ from core.ports.log import Appended, Committed, Unit
 from core.store import tables
 from core.store.appender import Outcome
 from core.store.changes import EXECUTORS, Joins, lock_order
+from core.store.dialects import among, insert
 from core.store.rows import amendment_json, notification_from_row, notification_row
-from core.store.upsert import insert
 
 _MAX_KNOWN_ROOMS = 100_000
 
@@ -97,7 +97,7 @@ class GroupCommit:
         room = tables.room.c
         locked = connection.execute(
             select(room.name, room.head, room.floor, room.members)
-            .where(room.name.in_(sorted(rooms)))
+            .where(among(connection, room.name, rooms))
             .order_by(room.name)
             .with_for_update()
         )
@@ -164,15 +164,16 @@ def _insert_new(connection: Connection, drafts: Sequence[Draft]) -> set[str]:
     rows = [notification_row(draft) for draft in drafts]
     if not rows:
         return set()
+    ids = [draft.notification_id for draft in drafts]
     if not any(draft.key for draft in drafts):
         connection.execute(insert(connection, tables.notification), rows)
-        return {draft.notification_id for draft in drafts}
-    statement = (
-        insert(connection, tables.notification)
-        .on_conflict_do_nothing(index_elements=["sender", "idempotency_key"])
-        .returning(tables.notification.c.id)
+        return set(ids)
+    statement = insert(connection, tables.notification).on_conflict_do_nothing(
+        index_elements=["sender", "idempotency_key"]
     )
-    return set(connection.execute(statement, rows).scalars())
+    connection.execute(statement, rows)
+    stored = tables.notification.c.id
+    return set(connection.execute(select(stored).where(among(connection, stored, ids))).scalars())
 
 
 def _recognise(

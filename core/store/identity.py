@@ -11,6 +11,7 @@ from core.domain.membership import Interval
 from core.domain.principals import ApiKey, Scope, User
 from core.store import tables
 from core.store.database import Database
+from core.store.dialects import among
 
 
 class SqlIdentity:
@@ -76,7 +77,7 @@ def intervals(connection: Connection, user_id: str, rooms: Sequence[str]) -> tup
     membership = tables.membership.c
     rows = connection.execute(
         select(membership.room, membership.since, membership.until)
-        .where(membership.user_id == user_id, membership.room.in_(rooms))
+        .where(membership.user_id == user_id, among(connection, membership.room, rooms))
         .order_by(membership.room, membership.since)
     )
     return tuple(Interval(row.room, row.since, row.until) for row in rows)

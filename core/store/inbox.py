@@ -29,6 +29,7 @@ from core.domain.rooms import most_personal
 from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
+from core.store.dialects import among
 from core.store.identity import intervals
 from core.store.rows import AnyRow, notification_from_row
 
@@ -326,7 +327,7 @@ def _missed(
 
 def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
     room = tables.room.c
-    heads = connection.execute(select(room.name, room.head).where(room.name.in_(rooms))).all()
+    heads = connection.execute(select(room.name, room.head).where(among(connection, room.name, rooms))).all()
     position = dict.fromkeys(rooms, 0) | {row.name: row.head for row in heads}
     return InboxState(
         unread=_count_without(connection, user_id, rooms, Receipt.READ),

@@ -20,6 +20,7 @@ from core.ports.log import Committed, Unit
 from core.store import tables
 from core.store.appender import Appender, Outcome
 from core.store.database import CommitUnknownError, Database
+from core.store.dialects import among
 from core.store.groups import GroupCommit, KnownRooms, appended_before
 from core.store.rows import notification_from_row, posting_from_row
 
@@ -99,7 +100,9 @@ def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
 
 def _heads(connection: Connection, rooms: Sequence[str]) -> dict[str, Head]:
     room = tables.room.c
-    statement = select(room.name, room.head, room.floor, room.members).where(room.name.in_(rooms))
+    statement = select(room.name, room.head, room.floor, room.members).where(
+        among(connection, room.name, rooms)
+    )
     return {row.name: Head(row.head, row.floor, row.members) for row in connection.execute(statement)}
 
 

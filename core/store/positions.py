@@ -13,7 +13,7 @@ from core.domain.positions import Position
 from core.ports.inbox import Acknowledged
 from core.store import tables
 from core.store.database import CommitUnknownError, Database
-from core.store.upsert import insert
+from core.store.dialects import among, insert
 
 FLUSH_INTERVAL_S = 5.0
 _CHUNK_ROWS = 500
@@ -70,7 +70,7 @@ def _stored(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[
     position = tables.position.c
     rows = connection.execute(
         select(position.room, position.acked_offset, position.acked_at).where(
-            position.user_id == user_id, position.room.in_(rooms)
+            position.user_id == user_id, among(connection, position.room, rooms)
         )
     )
     return {row.room: (row.acked_offset, row.acked_at) for row in rows}
@@ -90,7 +90,7 @@ def _save(connection: Connection, chunk: dict[tuple[str, str], tuple[int, dateti
     names = sorted({name for _, name in chunk})
     heads = {
         row.name: row.head
-        for row in connection.execute(select(room.name, room.head).where(room.name.in_(names)))
+        for row in connection.execute(select(room.name, room.head).where(among(connection, room.name, names)))
     }
     rows = [
         {"user_id": user_id, "room": name, "acked_offset": min(offset, heads[name]), "acked_at": at}

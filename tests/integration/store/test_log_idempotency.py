@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from core.domain.errors import Conflict
 from core.domain.notifications import Kind
-from tests.support.stage import until
 from tests.support.store import query, unit, writers_held
 
 
@@ -51,6 +51,13 @@ async def test_without_a_key_the_same_body_is_a_new_notification(store):
     assert not second.duplicate
 
 
+async def until_turned(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds. The appender tells nobody what waits, so every turn of the loop looks."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 async def test_doubles_inside_one_group_are_one_notification_and_other_bodies_conflicts(store_url, store):
     asked = [
         unit("global", key="k", body="first"),
@@ -62,9 +69,11 @@ async def test_doubles_inside_one_group_are_one_notification_and_other_bodies_co
     ]
     async with writers_held(store_url) as hold:
         opening = asyncio.create_task(store.publish("global"))
-        await until(lambda: store.log.appender._task is not None and store.log.appender.waiting_units == 0)
+        await until_turned(
+            lambda: store.log.appender._task is not None and store.log.appender.waiting_units == 0
+        )
         answers = asyncio.gather(*map(store.log.commit, asked), return_exceptions=True)
-        await until(lambda: store.log.appender.waiting_units == len(asked))
+        await until_turned(lambda: store.log.appender.waiting_units == len(asked))
         await hold.release()
         outcomes = await answers
     await opening
