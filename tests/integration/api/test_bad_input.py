@@ -404,7 +404,7 @@ keys = st.none() | st.text(st.characters(max_codepoint=255, exclude_characters="
 
 def test_no_body_breaks_the_server(admin, database):
     @settings(
-        max_examples=1_000 if "sqlite" in database else 400,
+        max_examples=800 if "sqlite" in database else 300,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
