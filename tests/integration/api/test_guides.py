@@ -8,25 +8,20 @@ from pathlib import Path
 
 import pytest
 
-import server.settings
+from server import settings
 from tests.support.http import Api, bearer, log_in
-from tests.support.processes import ROOT, ServerProcess, environment, run_command
+from tests.support.processes import ROOT, environment
 
 README = (ROOT / "README.md").read_text()
 HTTP = (ROOT / "docs" / "http.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
+@pytest.fixture
+def running(server):
     if shutil.which("curl") is None:
         pytest.skip("curl is needed")
-    folder = tmp_path_factory.mktemp("guides")
-    url = f"sqlite:///{folder / 'log.db'}"
-    run_command("migrate", env={"DATABASE_URL": url})
-    run_command("demo", env={"DATABASE_URL": url})
-    with ServerProcess(url, log_path=folder / "server.log") as server:
-        yield server
+    return server
 
 
 def blocks(text: str) -> list[str]:
@@ -82,7 +77,7 @@ def test_the_readme_sends_by_the_python_client(running):
 
 
 def test_every_setting_has_its_place_in_the_configuration_guide():
-    source = Path(server.settings.__file__).read_text()
+    source = Path(settings.__file__).read_text()
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", CONFIGURATION, re.MULTILINE))
 
