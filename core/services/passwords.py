@@ -4,7 +4,7 @@ import asyncio
 import functools
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from core.domain.errors import RateLimited
 
@@ -22,7 +22,7 @@ def _nobodys_hash() -> str:
 def _verify(password_hash: str, password: str) -> bool:
     try:
         return _hasher.verify(password_hash, password)
-    except VerificationError:
+    except (VerificationError, InvalidHashError):
         return False
 
 

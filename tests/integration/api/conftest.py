@@ -7,20 +7,38 @@ from pathlib import Path
 import pytest
 
 from core.domain.principals import Scope
-from server.app import administration
-from server.settings import read_settings
+from server.app import administration, migrate_database
+from server.settings import Settings, read_settings
 from tests.support.http import Api, bearer, log_in
-from tests.support.processes import SECRET_KEY, ServerProcess, run_command
+from tests.support.processes import SECRET_KEY, ServerProcess
 
 METRICS_TOKEN = "a token of tests for metrics"
+
+
+def settings_for(database_url: str) -> Settings:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", database_url)
+        patch.setenv("SECRET_KEY", SECRET_KEY)
+        return read_settings()
+
+
+def load_demo(database_url: str) -> None:
+    """What the commands `migrate` and `demo` do, in a fraction of their time."""
+    settings = settings_for(database_url)
+
+    async def load() -> None:
+        await migrate_database(settings)
+        async with administration(settings) as operator:
+            await operator.load_demo()
+
+    asyncio.run(load())
 
 
 @pytest.fixture(scope="session")
 def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite database with the demo in it, to be copied."""
     path = tmp_path_factory.mktemp("demo") / "demo.db"
-    run_command("migrate", env={"DATABASE_URL": f"sqlite:///{path}"})
-    run_command("demo", env={"DATABASE_URL": f"sqlite:///{path}"})
+    load_demo(f"sqlite:///{path}")
     return path
 
 
@@ -75,10 +93,7 @@ def lisi(server, caller) -> Api:
 @pytest.fixture(scope="module")
 def make_key(database: str, caller) -> Callable[..., Api]:
     """Makes a caller with a new API key, as `key add` does, in a fraction of its time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", database)
-        patch.setenv("SECRET_KEY", SECRET_KEY)
-        settings = read_settings()
+    settings = settings_for(database)
 
     async def add(scope: Scope, user: str | None) -> str:
         async with administration(settings) as operator:

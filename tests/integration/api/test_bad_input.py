@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.processes import run_command
+from tests.integration.api.conftest import load_demo
 
 SURROGATE, NUL = "\ud800", "a\x00b"
 BAD_TEXTS = (SURROGATE, "x\udfffy", NUL, "\x00")
@@ -32,8 +32,7 @@ def database(request, demo_database, tmp_path_factory):
         shutil.copy(demo_database, path)
         return f"sqlite:///{path}"
     url = request.getfixturevalue("postgres_cluster").create_database()
-    run_command("migrate", env={"DATABASE_URL": url})
-    run_command("demo", env={"DATABASE_URL": url})
+    load_demo(url)
     return url
 
 
@@ -404,7 +403,7 @@ keys = st.none() | st.text(st.characters(max_codepoint=255, exclude_characters="
 
 def test_no_body_breaks_the_server(admin, database):
     @settings(
-        max_examples=1_000 if "sqlite" in database else 400,
+        max_examples=600 if "sqlite" in database else 200,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -1,0 +1,208 @@
+"""Who is let in, as whom, and until when."""
+
+import base64
+import json
+import statistics
+import time
+import warnings
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+from core.services.tokens import Tokens
+from tests.support.http import bearer, log_in
+from tests.support.processes import SECRET_KEY
+
+UNKNOWN_KEY = "nk_" + "x" * 43
+
+
+def claims(**changes):
+    now = datetime.now(UTC)
+    return {
+        "iss": "notify", "aud": "notify", "sub": "4", "sid": "login", "jti": "token", "use": "access", "iat": now,
+        "exp": now + timedelta(minutes=5), **changes,
+    }  # fmt: skip
+
+
+def signed(secret=SECRET_KEY, algorithm="HS256", *, without=(), **changes):
+    content = {name: value for name, value in claims(**changes).items() if name not in without}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)
+        return jwt.encode(content, secret, algorithm=algorithm)
+
+
+def unsigned(header):
+    parts = (header, {**claims(), "iat": 0, "exp": 2**40})
+    return ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts
+    )
+
+
+def refused(answer, code):
+    assert (answer.status, answer.code) == (401, code), answer
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_token_that_is_all_right_is_taken(nobody):
+    """The one that the tests below change in one thing each."""
+    assert nobody.get("me", headers=bearer(signed())).body["username"] == "admin"
+
+
+PAST = datetime.now(UTC) - timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "token_missing"),
+        ({"Authorization": ""}, "token_missing"),
+        ({"Authorization": "Bearer"}, "token_missing"),
+        ({"Authorization": "Bearer  "}, "token_missing"),
+        ({"X-API-Key": ""}, "token_missing"),
+        (bearer("x"), "token_invalid"),
+        (bearer("a.b.c"), "token_invalid"),
+        (bearer("é"), "token_invalid"),
+        (bearer(signed(exp=PAST)), "token_expired"),
+        (bearer(signed("another secret that is long enough too")), "token_invalid"),
+        (bearer(signed(algorithm="HS512")), "token_invalid"),
+        (bearer(signed(aud="another")), "token_invalid"),
+        (bearer(signed(aud=["notify", "another"])), "token_invalid"),
+        (bearer(signed(iss="another")), "token_invalid"),
+        (bearer(signed(use="refresh")), "token_invalid"),
+        (bearer(signed(use=None)), "token_invalid"),
+        (bearer(signed(iat=datetime.now(UTC) + timedelta(hours=1))), "token_invalid"),
+        (bearer(signed(sub="999")), "token_revoked"),
+        *((bearer(signed(without=[name])), "token_invalid") for name in claims()),
+        (bearer(unsigned({"alg": "none", "typ": "JWT"}) + "."), "token_invalid"),
+        (bearer(unsigned({"alg": "NONE"}) + "."), "token_invalid"),
+        (bearer(unsigned({"alg": "HS256"}) + "."), "token_invalid"),
+        (bearer(unsigned({"alg": "HS256", "jwk": {"k": "eA"}}) + ".eA"), "token_invalid"),
+        (bearer(UNKNOWN_KEY), "token_invalid"),
+        ({"X-API-Key": UNKNOWN_KEY}, "token_invalid"),
+        ({"X-API-Key": b"nk_\xff"}, "token_invalid"),
+        ({"Authorization": "Basic YWRtaW46ZGVtby1wYXNzd29yZA=="}, "token_invalid"),
+        ({"Authorization": f"Token {signed()}"}, "token_invalid"),
+        ({"Authorization": signed()}, "token_invalid"),
+        ({"Cookie": f"token={signed()}; access_token={signed()}; session={signed()}"}, "token_missing"),
+    ],
+)  # fmt: skip
+def test_any_other_credential_is_refused_by_every_private_route(nobody, headers, code):
+    for method, path in (("GET", "me"), ("POST", "notifications"), ("GET", "inbox"), ("POST", "auth/logout")):
+        refused(nobody.request(method, path, headers=headers), code)
+
+
+def test_a_token_in_the_query_is_none(nobody):
+    refused(nobody.get("me", query={"token": signed(), "access_token": signed()}), "token_missing")
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_has_no_case(nobody, scheme):
+    assert nobody.get("me", headers={"Authorization": f"{scheme} {signed()}"}).status == 200
+
+
+def test_a_refresh_token_opens_nothing_and_an_access_token_refreshes_nothing(server, nobody):
+    login = log_in(server.url, "lisi")
+
+    refused(nobody.get("me", headers=bearer(login["refresh_token"])), "token_invalid")
+    refused(nobody.post("auth/refresh", {"refresh_token": login["access_token"]}), "token_invalid")
+
+
+def test_a_refresh_token_used_again_ends_the_login_with_all_its_tokens(server, nobody):
+    first = log_in(server.url, "lisi")
+    other = log_in(server.url, "lisi")
+    second = nobody.post("auth/refresh", {"refresh_token": first["refresh_token"]}).body
+    assert second["refresh_token"] != first["refresh_token"]
+    for login in (first, second, other):
+        assert nobody.get("me", headers=bearer(login["access_token"])).status == 200
+
+    refused(nobody.post("auth/refresh", {"refresh_token": first["refresh_token"]}), "token_revoked")
+
+    for login in (first, second):
+        refused(nobody.get("me", headers=bearer(login["access_token"])), "token_revoked")
+        refused(nobody.post("auth/refresh", {"refresh_token": login["refresh_token"]}), "token_revoked")
+    assert nobody.get("me", headers=bearer(other["access_token"])).status == 200
+
+
+def test_a_chain_of_refreshes_stays_one_login(server, nobody):
+    start = login = log_in(server.url, "lisi")
+    for _ in range(3):
+        login = nobody.post("auth/refresh", {"refresh_token": login["refresh_token"]}).body
+
+    assert nobody.post("auth/logout", headers=bearer(login["access_token"])).status == 204
+
+    refused(nobody.get("me", headers=bearer(start["access_token"])), "token_revoked")
+
+
+def test_logging_out_ends_this_login_only(server, nobody):
+    mine, other = log_in(server.url, "lisi"), log_in(server.url, "lisi")
+
+    assert nobody.post("auth/logout", headers=bearer(mine["access_token"])).status == 204
+
+    refused(nobody.get("me", headers=bearer(mine["access_token"])), "token_revoked")
+    refused(nobody.post("auth/refresh", {"refresh_token": mine["refresh_token"]}), "token_revoked")
+    refused(nobody.post("auth/logout", headers=bearer(mine["access_token"])), "token_revoked")
+    assert nobody.get("me", headers=bearer(other["access_token"])).status == 200
+    assert nobody.post("auth/refresh", {"refresh_token": other["refresh_token"]}).status == 200
+
+
+def test_an_unknown_user_takes_as_long_as_a_wrong_password(nobody):
+    def took(username):
+        started = time.perf_counter()
+        refused(nobody.post("auth/login", {"username": username, "password": "wrong"}), "invalid_credentials")
+        return time.perf_counter() - started
+
+    took("nobody")  # the hash of nobody is made once
+    pairs = [(took("zhangsan"), took("nobody")) for _ in range(4)]
+    known, unknown = (statistics.median(column) for column in zip(*pairs, strict=True))
+
+    assert unknown > known / 3
+
+
+def test_a_key_of_no_one_publishes_in_its_scope_and_reads_nothing(make_key):
+    program = make_key("user:*", "project:7", types=("task.*",))
+
+    assert program.publish("user:1", "project:7", type="task.done")
+    for body in (
+        {"to": ["global"], "type": "task.done"},
+        {"to": ["user:1", "project:8"], "type": "task.done"},
+        {"to": ["project:7:reviewer"], "type": "task.done"},
+        {"to": ["user:1"], "type": "chat"},
+        {"to": ["user:1"]},
+    ):
+        answer = program.post("notifications", {"title": "x", **body})
+        assert (answer.status, answer.code) == (403, "forbidden"), body
+    for path in ("me", "inbox", "inbox/counts", "summary"):
+        answer = program.get(path)
+        assert (answer.status, answer.code) == (403, "forbidden"), path
+    refused(program.post("auth/logout"), "token_invalid")
+    answer = program.get("/metrics")
+    assert answer.status == 401
+
+
+def test_a_key_of_a_person_reads_as_them_and_publishes_only_in_its_scope(make_key, admin):
+    theirs, admins = make_key("user:2", user="1"), make_key("user:2", user="4")
+    id_ = admin.publish("user:1")
+
+    assert theirs.get("me").body["username"] == "zhangsan"
+    assert theirs.get("inbox").body["items"][0]["id"] == id_
+    assert theirs.publish("user:2")
+    for key in (theirs, admins):  # not even the key of an admin goes beyond its scope
+        assert key.post("notifications", {"to": ["user:1"], "title": "x"}).code == "forbidden"
+    assert admins.get(f"notifications/{id_}").code == "not_found"
+
+
+def test_people_who_are_no_admins_publish_nothing(zhangsan):
+    for room in ("user:1", "user:2", "global", "project:1"):
+        assert zhangsan.post("notifications", {"to": [room], "title": "x"}).code == "forbidden"
+    batch = zhangsan.post("notifications/batch", {"notifications": [{"to": ["user:1"], "title": "x"}]})
+    assert batch.body["results"][0]["error"]["code"] == "forbidden"
+
+
+def test_an_access_token_lives_as_long_as_it_says(server):
+    login = log_in(server.url, "lisi")
+
+    token = Tokens(SECRET_KEY).verify(login["access_token"], "access")
+
+    left = (token.expires_at - datetime.now(UTC)).total_seconds()
+    assert login["expires_in"] - 30 < left <= login["expires_in"]

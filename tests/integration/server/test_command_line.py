@@ -1,0 +1,194 @@
+"""The operator's commands, as they are typed: what they print, where, and their exit codes."""
+
+import logging
+import os
+import sqlite3
+import stat
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from server.__main__ import main
+from tests.support.http import Api, bearer, log_in
+from tests.support.processes import SECRET_KEY, ServerProcess, environment, run_command
+
+PASSWORD = {"NOTIFY_PASSWORD": "long enough"}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "var" / "log.db"
+
+
+@dataclass
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(path, monkeypatch, capfd):
+    """Runs a command in this process: starting Python anew would be most of the time of these tests."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    settings = {"DATABASE_URL": f"sqlite:///{path}", "SECRET_KEY": SECRET_KEY, "COLUMNS": "200", **PASSWORD}
+
+    def run(*arguments, **env):
+        with monkeypatch.context() as patch:
+            variables = environment({**settings, **env})
+            for name in list(os.environ):
+                patch.delenv(name)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["python -m server", *arguments])
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as end:
+                main()
+        return Result(end.value.code, *capfd.readouterr())
+
+    yield run
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+@pytest.fixture
+def migrated(run):
+    assert run("migrate").returncode == 0
+
+
+def rows(path, statement):
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(statement).fetchall()
+    connection.close()
+    return found
+
+
+def failed(result, *texts):
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    for text in texts:
+        assert text in result.stderr
+
+
+@pytest.mark.usefixtures("migrated")
+def test_the_demo_is_loaded_once_into_an_empty_database(run, path):
+    loaded, again, if_empty = run("demo"), run("demo"), run("demo", "--if-empty")
+
+    assert loaded.returncode == 0
+    for word in ("zhangsan", "lisi", "wangwu", "admin", "demo-password"):
+        assert word in loaded.stdout
+    failed(again, "already has users")
+    assert if_empty.returncode == 0
+    assert "not loaded" in if_empty.stdout
+    assert rows(path, 'SELECT id, username, name FROM "user" ORDER BY number') == [
+        ("1", "zhangsan", "张三"),
+        ("2", "lisi", "李四"),
+        ("3", "wangwu", "王五"),
+        ("4", "admin", "管理员"),
+    ]
+    assert rows(path, "SELECT id FROM project ORDER BY id") == [("1",), ("2",)]
+    assert rows(path, "SELECT count(*) FROM project_member") == [(8,)]
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_person_who_was_added_can_log_in_and_a_key_bound_to_them_is_them(run, path, tmp_path):
+    added = run("user", "add", "li.ming", "--name", "李明", "--role", "reviewer", "--project", "9:reviewer",
+                "--project", "9:annotator", "--project", "7", "--locale", "en")  # fmt: skip
+    assert (added.returncode, added.stdout) == (0, "User 1: li.ming\n")
+    key = run("key", "add", "bot", "--room", "project:*", "--type", "task.*", "--user", "1")
+    assert key.returncode == 0
+    assert key.stderr == ""
+    assert rows(path, "SELECT count(*) FROM api_key WHERE key_hash LIKE '%nk_%'") == [(0,)]
+
+    with ServerProcess(f"sqlite:///{path}", log_path=tmp_path / "server.log") as server:
+        login = log_in(server.url, "li.ming", PASSWORD["NOTIFY_PASSWORD"])
+        assert login["user"] == {
+            "id": "1",
+            "username": "li.ming",
+            "name": "李明",
+            "roles": ["reviewer"],
+            "projects": {"7": [], "9": ["annotator", "reviewer"]},
+            "locale": "en",
+        }
+        api = Api(server.url, {"X-API-Key": key.stdout.strip()})
+        assert api.get("me").body["username"] == "li.ming"
+        assert api.publish("project:9", type="task.new")
+        assert (
+            api.post("notifications", {"to": ["global"], "title": "x", "type": "task.new"}).code
+            == "forbidden"
+        )
+        assert api.get("me", headers=bearer(login["access_token"])).status == 200
+        api.close()
+
+
+@pytest.mark.usefixtures("migrated")
+def test_what_cannot_be_added_is_said_in_a_line(run, path):
+    assert run("user", "add", "taken").returncode == 0
+
+    failed(run("user", "add", "taken"), "This username is taken.")
+    failed(run("user", "add", "x", "--role", "nobody"), "roles:", "nobody")
+    failed(run("user", "add", "x", "--project", "1:nobody"), "roles:", "nobody")
+    failed(run("user", "add", "x", "--project", "a/b"), "projects:", "a/b")
+    failed(run("user", "add", "a b"), "username:")
+    failed(run("user", "add", "x", "--locale", "x" * 17), "locale:")
+    failed(run("user", "add", "x", NOTIFY_PASSWORD="short"), "password:", "8")
+    failed(run("key", "add", "bot", "--user", "99"), "There is no such user.")
+    assert rows(path, 'SELECT username FROM "user"') == [("taken",)]
+    assert rows(path, "SELECT count(*) FROM api_key") == [(0,)]
+
+
+def test_commands_on_a_database_without_tables_fail_in_a_line(run):
+    failed(run("user", "add", "x"))
+    failed(run("demo"))
+
+
+def test_wrong_use_is_exit_code_2_with_a_hint(run):
+    for arguments in (("nonsense",), ("user", "add"), ("key", "add"), ("demo", "--nonsense")):
+        result = run(*arguments)
+        assert result.returncode == 2, arguments
+        assert "Usage" in result.stderr
+
+
+def test_every_fault_of_the_settings_is_told_at_once(run):
+    for command in (("serve",), ("migrate",), ("demo",), ("user", "add", "x"), ("key", "add", "x")):
+        result = run(*command, PORT="x", ROLES="Admin", DYNO="web.1", SECRET_KEY="", REDIS_URL="redis://x")
+        failed(result, "PORT:", "ROLES:", "DATABASE_URL:", "SECRET_KEY:")
+
+
+def test_a_taken_port_is_said_in_a_line(run, tmp_path, path):
+    run("migrate")
+    with ServerProcess(f"sqlite:///{path}", log_path=tmp_path / "server.log") as server:
+        failed(run("serve", PORT=str(server.port)), f"Port {server.port}", "PORT")
+
+
+def test_migrating_again_changes_nothing(run, path):
+    assert run("migrate").returncode == 0
+    before = rows(path, "SELECT sql FROM sqlite_master ORDER BY name")
+    assert run("migrate").returncode == 0
+    assert rows(path, "SELECT sql FROM sqlite_master ORDER BY name") == before
+
+
+def test_tokens_stay_good_over_a_restart_without_a_secret_in_the_environment(run, path, tmp_path):
+    run("migrate", SECRET_KEY="")
+    run("demo", SECRET_KEY="")
+    kept = path.parent / "secret_key"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+    server = ServerProcess(f"sqlite:///{path}", log_path=tmp_path / "server.log", env={"SECRET_KEY": ""})
+    with server:
+        headers = bearer(log_in(server.url, "admin")["access_token"])
+    with server:
+        api = Api(server.url, headers)
+        assert api.get("me").status == 200
+        api.close()
+
+
+def test_the_module_is_the_command(path):
+    """The others run in this process; this is how people run it."""
+    result = run_command("migrate", "--nonsense", env={"DATABASE_URL": f"sqlite:///{path}"}, check=False)
+
+    assert result.returncode == 2
+    assert "--nonsense" in result.stderr

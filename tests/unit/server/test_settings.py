@@ -1,0 +1,164 @@
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from server.settings import SettingsError, read_settings
+
+SECRET = "x" * 32
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def read(monkeypatch):
+    def read(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return read_settings()
+
+    return read
+
+
+@pytest.fixture
+def faults(read):
+    def faults(**variables):
+        with pytest.raises(SettingsError) as error:
+            read(**variables)
+        return str(error.value).splitlines()
+
+    return faults
+
+
+def test_without_any_it_runs_alone_on_this_machine(read):
+    settings = read()
+
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.database_url == "sqlite:///var/notify.db"
+    assert settings.uses_sqlite
+    assert settings.redis_url is None
+    assert settings.metrics_token is None
+    assert settings.roles == {"annotator", "reviewer", "admin"}
+    assert settings.cors_origins == ()
+    assert (settings.ping_interval_s, settings.ping_timeout_s, settings.heartbeat_s) == (30, 20, 30)
+    assert (settings.retry_first_ms, settings.retry_max_ms, settings.retry_tries) == (3_000, 30_000, 10)
+
+
+def test_the_secret_is_made_once_under_the_databases_folder_for_the_owner_only(read, tmp_path):
+    url = f"sqlite:///{tmp_path}/data/notify.db"
+
+    first, second = read(DATABASE_URL=url), read(DATABASE_URL=url)
+
+    path = tmp_path / "data" / "secret_key"
+    assert first.secret_key == second.secret_key == path.read_text()
+    assert len(first.secret_key) >= 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["secret_key"]
+
+
+def test_processes_that_start_together_agree_on_the_secret(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data/notify.db")
+
+    with ThreadPoolExecutor(16) as pool:
+        secrets = {future.result().secret_key for future in [pool.submit(read_settings) for _ in range(64)]}
+
+    assert len(secrets) == 1
+    assert len(secrets.pop()) >= 32
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40])
+def test_a_kept_secret_that_is_none_is_refused(faults, tmp_path, content):
+    (tmp_path / "secret_key").write_bytes(content)
+
+    assert faults(DATABASE_URL=f"sqlite:///{tmp_path}/x.db")[0].startswith("SECRET_KEY:")
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault(faults):
+    assert faults(DATABASE_URL="sqlite:////dev/null/x.db")[0].startswith("SECRET_KEY:")
+
+
+def test_a_given_secret_is_taken_and_kept_nowhere(read, tmp_path):
+    assert read(SECRET_KEY=SECRET).secret_key == SECRET
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@db/notify",
+        "postgres://u:p@db:5432/notify?sslmode=require",
+        "sqlite:///relative.db",
+        "sqlite:////absolute.db",
+    ],
+)
+def test_database_urls_are_taken_as_platforms_write_them(read, url):
+    settings = read(DATABASE_URL=url, SECRET_KEY=SECRET)
+
+    assert settings.database_url == url
+    assert settings.uses_sqlite == url.startswith("sqlite")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "x"), ("PORT", "65536"), ("PORT", "-1"), ("PORT", ""),
+        ("DATABASE_URL", "mysql://x"), ("DATABASE_URL", "sqlite://"), ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "notify.db"),
+        ("REDIS_URL", "http://x"), ("REDIS_URL", "localhost:6379"), ("SECRET_KEY", "x" * 31), ("METRICS_TOKEN", "short"),
+        ("CORS_ORIGINS", "*"), ("CORS_ORIGINS", "https://*.example"), ("CORS_ORIGINS", "https://a.example/"),
+        ("CORS_ORIGINS", "a.example"), ("CORS_ORIGINS", "https://a.example,*"), ("CORS_ORIGINS", "null"),
+        ("ROLES", "annotator"), ("ROLES", "admin,Reviewer"), ("ROLES", "admin,a b"), ("ROLES", ""),
+        ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD"), ("TRANSPORTS", "carrier-pigeon"), ("TRANSPORTS", ""),
+        ("PING_INTERVAL_S", "0"), ("PING_TIMEOUT_S", "-1"), ("HEARTBEAT_S", "x"), ("RETRY_FIRST_MS", "0"),
+        ("RETRY_MAX_MS", "1.5"), ("RETRY_TRIES", "0"), ("PING_INTERVAL_S", "nan"), ("HEARTBEAT_S", "inf"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_by_the_name_of_its_setting(faults, name, value):
+    told = faults(**{"SECRET_KEY": SECRET, name: value})
+
+    assert len(told) == 1
+    assert told[0].startswith(f"{name}: ")
+
+
+def test_all_faults_are_told_in_one_message(faults):
+    told = faults(PORT="x", ROLES="", LOG_LEVEL="LOUD", DYNO="web.1", REDIS_URL="redis://r", SECRET_KEY="")
+
+    names = {line.partition(":")[0] for line in told}
+    assert names == {"PORT", "ROLES", "LOG_LEVEL", "DATABASE_URL", "SECRET_KEY"}
+
+
+def test_faults_never_repeat_a_value(faults):
+    told = faults(
+        DATABASE_URL="mysql://user:hunter2@db/x", SECRET_KEY="hunter2", REDIS_URL="http://:hunter2@r"
+    )
+
+    assert "hunter2" not in "\n".join(told)
+
+
+def test_a_dyno_listens_to_its_router_and_needs_a_database_that_stays(read, faults):
+    assert faults(DYNO="web.1")[0].startswith("DATABASE_URL:")
+
+    settings = read(
+        DATABASE_URL="postgres://u:p@db/x?sslmode=require", SECRET_KEY=SECRET, PORT="5000", DYNO="web.1"
+    )
+
+    assert (settings.host, settings.port) == ("0.0.0.0", 5000)  # noqa: S104
+
+
+@pytest.mark.parametrize("variables", [{"DATABASE_URL": "postgresql://db/x"}, {"REDIS_URL": "redis://r"}])
+def test_servers_that_share_something_share_a_secret(faults, variables):
+    assert faults(**variables)[0].startswith("SECRET_KEY:")
+
+
+def test_lists_are_joined_by_commas(read):
+    settings = read(
+        SECRET_KEY=SECRET, ROLES="admin,lead", CORS_ORIGINS="https://a.example,http://localhost:5173"
+    )
+
+    assert settings.roles == {"admin", "lead"}
+    assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
