@@ -12,6 +12,7 @@ from core.domain.identity import AddKey, AddProject, AddUser, RevokeToken
 from core.domain.inbox import Mark, Receipt
 from core.domain.rooms import rooms_of, user_room
 from core.domain.runs import Run, Runs
+from core.ports.log import Change
 from core.store import tables
 from core.store.upsert import insert
 
@@ -109,15 +110,19 @@ def _revoke_token(connection: Connection, change: RevokeToken) -> Done:
 
 
 def _mark(connection: Connection, change: Mark) -> Done:
-    """Give or take receipts; the result is the inbox's new version."""
+    """Give or take receipts; the result is the inbox's new version.
+
+    The version comes first: its row's lock lets one server at a time change a person's receipts, the first included.
+    """
+    statement = insert(connection, tables.inbox)
+    raised = statement.on_conflict_do_update(
+        index_elements=["user_id"], set_={"version": tables.inbox.c.version + 1}
+    ).returning(tables.inbox.c.version)
+    version = connection.execute(raised, {"user_id": change.user_id, "version": 1}).scalar_one()
     for room, offsets in sorted(change.runs.items()):
         for receipt in change.receipt.implied if change.given else _undone(change.receipt):
             _mark_room(connection, change, room, receipt, offsets)
-    statement = insert(connection, tables.inbox)
-    version = statement.on_conflict_do_update(
-        index_elements=["user_id"], set_={"version": tables.inbox.c.version + 1}
-    ).returning(tables.inbox.c.version)
-    return Done(connection.execute(version, {"user_id": change.user_id, "version": 1}).scalar_one())
+    return Done(version)
 
 
 def _undone(receipt: Receipt) -> tuple[Receipt, ...]:
@@ -179,3 +184,12 @@ EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
     RevokeToken: _revoke_token,
     Mark: _mark,
 }
+
+
+def lock_order(change: Change) -> tuple[str, str]:
+    """By what changes are sorted, so that two servers take the rows behind them in one order."""
+    match change:
+        case AddUser(username=name) | AddKey(name=name):
+            return type(change).__name__, name
+        case AddProject(id=name) | RevokeToken(id=name) | Mark(user_id=name):
+            return type(change).__name__, name

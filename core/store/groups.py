@@ -12,7 +12,7 @@ from core.domain.notifications import Draft, Head, Kind, Notification, Posting
 from core.ports.log import Appended, Committed, Unit
 from core.store import tables
 from core.store.appender import Outcome
-from core.store.changes import EXECUTORS, Joins
+from core.store.changes import EXECUTORS, Joins, lock_order
 from core.store.rows import amendment_json, notification_from_row, notification_row
 from core.store.upsert import insert
 
@@ -62,8 +62,9 @@ class GroupCommit:
 
     def __call__(self, connection: Connection) -> list[Outcome]:
         units = [_Progress(unit) for unit in self._units]
-        for progress in units:
+        for progress in sorted(units, key=_lock_order):
             _run_changes(connection, progress)
+        _amend_notifications(connection, units)
         _store_notifications(connection, units)
         heads = self._lock_heads(connection, units)
         _open_memberships(connection, units, heads)
@@ -116,6 +117,10 @@ class _Head:
         self.head, self.members = self.was.head, self.was.members
 
 
+def _lock_order(progress: _Progress) -> list[tuple[str, str]]:
+    return [lock_order(change) for change in progress.unit.changes]
+
+
 def _run_changes(connection: Connection, progress: _Progress) -> None:
     """Run the unit's changes in a savepoint, so that a refusal undoes and fails this unit alone."""
     if not progress.unit.changes:
@@ -140,7 +145,6 @@ def _store_notifications(connection: Connection, units: Sequence[_Progress]) -> 
     for progress in units:
         for draft in progress.unit.drafts if progress.refusal is None else ():
             if draft.kind is not Kind.NOTIFICATION:
-                _amend(connection, draft)
                 continue
             first = first_by_key.setdefault(_key(draft), draft) if draft.key else draft
             (drafts if first is draft else again).append((progress, draft))
@@ -243,6 +247,13 @@ def appended_before(
         )
         for notification_id, found in postings.items()
     }
+
+
+def _amend_notifications(connection: Connection, units: Sequence[_Progress]) -> None:
+    """By id; amendments of the same notification stay in the order of their postings."""
+    drafts = [draft for progress in units if progress.refusal is None for draft in progress.unit.drafts]
+    for draft in sorted(drafts, key=lambda draft: draft.notification_id):
+        _amend(connection, draft)
 
 
 def _amend(connection: Connection, draft: Draft) -> None:

@@ -32,8 +32,9 @@ from core.store.database import Database
 from core.store.identity import intervals
 from core.store.rows import AnyRow, notification_from_row
 
-_MAX_RUNS = 1_000
-"""Runs of receipts read of one room when counting: with more gaps than this, 100 unread are long found."""
+_MAX_RUNS = 400
+"""Runs of receipts read of one room when counting: with more gaps than this, 100 unread are long found, and
+SQLite refuses a condition that is 1,000 deep."""
 
 _posting = tables.posting.c
 _notification = tables.notification.c

@@ -1,12 +1,12 @@
 """The log on SQL: units of work committed in groups, and the reads that repair and catch up.
 
-Lock order inside a transaction, so that two servers never wait for each other in a circle: what changes touch,
-notifications by (sender, key), new rooms by name, heads by name, postings. The head's row stays locked until
+Lock order inside a transaction, so that two servers never wait for each other in a circle: what changes touch, by
+kind and name, amended notifications by id, new ones by (sender, key), new rooms by name, heads by name, postings. The head's row stays locked until
 the commit: that makes the order of offsets the order of commits.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,8 @@ from core.store.rows import notification_from_row, posting_from_row
 
 _LOOK_UP_TRIES = 3
 _LOOK_UP_PAUSE_S = 0.3
+_MAX_RUNS = 500
+"""Runs in one statement: SQLite refuses a condition that is 1,000 deep, and each run makes it one deeper."""
 
 
 class SqlLog:
@@ -113,13 +115,29 @@ def in_runs(wanted: Mapping[str, Runs]) -> Any:
     )
 
 
+def _batches(wanted: Mapping[str, Runs]) -> Iterator[dict[str, Runs]]:
+    """The runs in their order, in parts that fit into one statement."""
+    batch: dict[str, Runs] = {}
+    left = _MAX_RUNS
+    for room, offsets in wanted.items():
+        rest = offsets
+        while rest:
+            batch[room], rest = rest[:left], rest[left:]
+            left -= len(batch[room])
+            if not left:
+                yield batch
+                batch, left = {}, _MAX_RUNS
+    if batch:
+        yield batch
+
+
 def _read(connection: Connection, wanted: Mapping[str, Runs], limit: int) -> list[Posting]:
     """Room by room, so that each is one walk along the primary key and none is read past the limit."""
     now = clock.now()
     found: list[Posting] = []
-    for room, offsets in wanted.items():
-        if not offsets or len(found) >= limit:
-            continue
+    for room, offsets in ((room, offsets) for batch in _batches(wanted) for room, offsets in batch.items()):
+        if len(found) >= limit:
+            break
         statement = (
             select(tables.posting, *tables.notification_content)
             .join(tables.notification, tables.notification.c.id == tables.posting.c.notification_id)
@@ -133,16 +151,17 @@ def _read(connection: Connection, wanted: Mapping[str, Runs], limit: int) -> lis
 
 def _hidden(connection: Connection, wanted: Mapping[str, Runs]) -> dict[str, Runs]:
     posting, notification = tables.posting.c, tables.notification.c
-    statement = (
-        select(posting.room, posting.offset)
-        .join(tables.notification, notification.id == posting.notification_id)
-        .where(in_runs(wanted))
-        .where(posting.kind == Kind.NOTIFICATION)
-        .where(or_(notification.retracted_at.is_not(None), notification.expires_at <= clock.now()))
-    )
     offsets: dict[str, list[int]] = {}
-    for row in connection.execute(statement):
-        offsets.setdefault(row.room, []).append(row.offset)
+    for batch in _batches(wanted):
+        statement = (
+            select(posting.room, posting.offset)
+            .join(tables.notification, notification.id == posting.notification_id)
+            .where(in_runs(batch))
+            .where(posting.kind == Kind.NOTIFICATION)
+            .where(or_(notification.retracted_at.is_not(None), notification.expires_at <= clock.now()))
+        )
+        for row in connection.execute(statement):
+            offsets.setdefault(row.room, []).append(row.offset)
     return {room: runs.of_offsets(found) for room, found in offsets.items()}
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 from core.domain.errors import Unavailable
 from core.domain.membership import FOREVER
+from tests.support.appending import append, opened_log
 from tests.support.postgres import PostgresCluster
 from tests.support.proxy import TcpProxy
-from tests.support.store import append, opened_log
 
 
 async def test_it_is_looked_up_and_neither_doubled_nor_lost(postgres_cluster: PostgresCluster):

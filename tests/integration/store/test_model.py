@@ -21,8 +21,8 @@ from core.store.database import open_database
 from core.store.inbox import SqlInbox
 from core.store.log import SqlLog
 from core.store.migrations import migrate
+from tests.support.appending import draft
 from tests.support.postgres import PostgresCluster
-from tests.support.store import draft
 
 MINE = ("user:1", "role:annotator", "global")
 FOREIGN = "user:2"

@@ -1,0 +1,61 @@
+"""What is measured: for each kind of database a server process, and an empty log for measures without HTTP."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvloop
+
+from tests.support.postgres import PostgresCluster
+from tests.support.processes import ServerProcess, run_command
+from tests.support.stage import demo_server, logged_in
+
+
+@dataclass
+class Stand:
+    """One kind of database. The server and the log have a database each, so that neither slows the other."""
+
+    name: str
+    server: ServerProcess
+    log_url: str
+
+    @cached_property
+    def tokens(self) -> dict[str, str]:
+        """An access token of the admin, who may publish anywhere, and of a listener. They live 15 minutes."""
+        return {name: uvloop.run(_token(self.server.url, name)) for name in ("admin", "zhangsan")}
+
+    def server_cpu_s(self) -> float:
+        """Processor time that the server has used until now; its database's is not in it."""
+        fields = Path(f"/proc/{self.server.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _token(url: str, username: str) -> str:
+    async with logged_in(url, username) as caller:
+        return caller.token
+
+
+@contextmanager
+def opened_stands() -> Iterator[tuple[Stand, ...]]:
+    """SQLite and PostgreSQL, both as durable as in production, with their servers running."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
+        cluster = PostgresCluster()
+        stack.callback(cluster.remove)
+        cluster.start()
+        urls = {
+            "SQLite": [f"sqlite:///{folder / name}.db" for name in ("server", "log")],
+            "PostgreSQL": [cluster.create_database() for _ in range(2)],
+        }
+        yield tuple(_stand(stack, name, folder / name, *pair) for name, pair in urls.items())
+
+
+def _stand(stack: ExitStack, name: str, folder: Path, server_url: str, log_url: str) -> Stand:
+    folder.mkdir()
+    run_command("migrate", env={"DATABASE_URL": log_url})
+    server = stack.enter_context(demo_server(server_url, folder, env={"LOG_FORMAT": "json"}))
+    return Stand(name, server, log_url)
