@@ -165,6 +165,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if not socket.upgraded:
             self._closing.start(self._close_polling(eio_sid), "close polling")
 
+    async def cut_everybody(self, _: web.Application) -> None:
+        """Cut whoever is still there when the program ends, who may be nobody's session: nobody holds it up."""
+        for eio_sid in list(self.eio.sockets):
+            self.abort(eio_sid)
+
     def hang_up(self, eio_sid: str, grace_s: float) -> None:
         """Close the connection behind what waits to be sent; cut it if that takes longer than the grace."""
         socket = self.eio.sockets.get(eio_sid)

@@ -137,6 +137,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
         )
         sockets.attach(application)
+        application.on_shutdown.append(sockets.cut_everybody)
         await hub.start()
         gateway.start()
         background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
