@@ -82,6 +82,7 @@ class Appender:
         self._line = _Line()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self.groups = 0
         self.units = 0
 
@@ -94,36 +95,32 @@ class Appender:
 
         A caller that gives up waiting does not take its unit back: it may be committed all the same.
         """
+        if self._closing or (self._task is not None and self._task.done()):
+            raise Unavailable("The log is closed.", code="stopping")
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="appender")
-        elif self._task.done():
-            raise Unavailable("The log is closed.", code="stopping")
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
         self._line.put(waiting)
         self._arrived.set()
         return await waiting.outcome
 
     async def close(self) -> None:
-        """Commit what was taken in, then stop."""
-        if self._task is None:
-            return
-        while self._line.units and not self._task.done():
-            await asyncio.wait({self._line_tail()})
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    def _line_tail(self) -> "asyncio.Future[Committed]":
-        return next(reversed(self._line.by_sender.values()))[-1].outcome
+        """Commit what was taken in, then stop; what comes meanwhile is refused."""
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         group: list[_Waiting] = []
         try:
-            while True:
+            while self._line.units or not self._closing:
                 await self._arrived.wait()
                 group = self._line.take_group()
-                if not self._line.units:
+                if not self._line.units and not self._closing:
                     self._arrived.clear()
-                await self._commit(group)
+                if group:
+                    await self._commit(group)
         finally:
             _fail((*group, *(w for line in self._line.by_sender.values() for w in line)))
 

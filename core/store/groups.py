@@ -355,19 +355,26 @@ def _thread_row(draft: Draft, posting: Posting) -> dict[str, Any]:
 
 def _save_threads(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """A notification is its thread's newest entry and opens or settles it; a settle only closes it."""
+    last: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = row["room"], row["thread"]
+        if row["last_offset"]:
+            last[key] = row
+        elif not row["open"]:
+            last[key] = {**last.get(key, row), "open": False}
     statement = insert(connection, tables.room_thread)
     newest = statement.on_conflict_do_update(
         index_elements=["room", "thread"],
         set_={"last_offset": statement.excluded.last_offset, "open": statement.excluded.open},
     )
-    if notifications := [row for row in rows if row["last_offset"]]:
+    if notifications := [row for row in last.values() if row["last_offset"]]:
         connection.execute(newest, notifications)
     thread = tables.room_thread.c
-    for row in rows:
-        if not row["last_offset"] and not row["open"]:
+    for (room, name), row in last.items():
+        if not row["last_offset"]:
             connection.execute(
                 update(tables.room_thread)
-                .where(thread.room == row["room"], thread.thread == row["thread"])
+                .where(thread.room == room, thread.thread == name)
                 .values(open=False)
             )
 
