@@ -21,6 +21,7 @@ Work = Callable[[Connection], T]
 STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
 _BUSY_TIMEOUT_MS = 5_000
+_STATES_OF_THE_SERVER = ("08", "53", "57", "58")  # connection, resources, an operator's doing, the system below
 
 
 class CommitUnknownError(Exception):
@@ -78,9 +79,12 @@ def _reading(work: Work[T], connection: Connection) -> T:
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Whether the error speaks of the database's state (gone, locked, full), not of the statement."""
+    """Whether the error speaks of the database's state (gone, starting, locked, full), not of the statement."""
     if isinstance(error, DBAPIError):
-        return isinstance(error, OperationalError) or error.connection_invalidated
+        if isinstance(error, OperationalError) or error.connection_invalidated or error.statement is None:
+            return True
+        sqlstate: str = getattr(error.orig, "sqlstate", None) or ""
+        return sqlstate.startswith(_STATES_OF_THE_SERVER)
     return isinstance(error, PoolTimeout | OSError | TimeoutError)
 
 
