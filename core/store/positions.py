@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 from sqlalchemy import Connection, case, select
 
@@ -42,9 +43,8 @@ class SqlPositions:
             del self._pending[next(iter(self._pending))]
 
     async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
-        stored = await self._database.read(partial(_stored, user_id=user_id, rooms=rooms))
         pending = {room: self._pending[user_id, room] for room in rooms if (user_id, room) in self._pending}
-        newest = dict(stored)
+        newest = await self._database.read(partial(_stored, user_id=user_id, rooms=rooms))
         for room, acknowledged in pending.items():
             newest[room] = max(acknowledged, newest.get(room, acknowledged))
         return Acknowledged(
@@ -53,17 +53,17 @@ class SqlPositions:
         )
 
     async def flush(self) -> None:
-        """Write what is pending, in chunks; what cannot be written stays pending."""
+        """Write what is pending, in chunks; it stays pending, and known, until it is written."""
         while self._pending:
-            keys = list(self._pending)[:_CHUNK_ROWS]
-            chunk = {key: self._pending.pop(key) for key in keys}
+            chunk = dict(islice(self._pending.items(), _CHUNK_ROWS))
             try:
                 await self._database.write(partial(_save, chunk=chunk))
             except (Unavailable, CommitUnknownError) as error:
-                for key, value in chunk.items():
-                    self._pending.setdefault(key, value)
                 _logger.warning("positions not written", extra={"rows": len(chunk), "reason": str(error)})
                 return
+            for key, written in chunk.items():
+                if self._pending.get(key) is written:
+                    del self._pending[key]
 
 
 def _stored(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, tuple[int, datetime]]:
