@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, or_, select, union_all
@@ -33,9 +35,8 @@ from core.store.dialects import among
 from core.store.identity import intervals
 from core.store.rows import AnyRow, notification_from_row
 
-_MAX_RUNS = 400
-"""Runs of receipts read of one room when counting: with more gaps than this, 100 unread are long found, and
-SQLite refuses a condition that is 1,000 deep."""
+_MAX_RUNS = 250
+"""Runs of receipts read of one room when counting: their gaps are spelled out in the statement, which may not be long."""
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -90,6 +91,20 @@ def _in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:
     return or_(
         *(column >= first if last == FOREVER else column.between(first, last) for first, last in offsets)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """The due offsets of one room without a receipt: all of `known`, and some of `below`, to be asked one by one."""
+
+    known: Runs
+    below: Runs
+
+    def hold(self, column: ColumnElement[int], user_id: str, receipt: Receipt) -> ColumnElement[bool]:
+        if not self.below:
+            return _in(column, self.known)
+        below = and_(_in(column, self.below), ~_has(user_id, receipt))
+        return or_(_in(column, self.known), below) if self.known else below
 
 
 def _shown() -> ColumnElement[bool]:
@@ -313,14 +328,14 @@ def _missed(
     first: dict[str, AnyRow] = {}
     for row in found:
         first.setdefault(row.notification_id, row)
-    counted = list(first.values())[:MISSED_CAP]
-    newest = set(list(first)[:LATEST])
+    counted = dict(islice(first.items(), MISSED_CAP))
+    newest = set(islice(first, LATEST))
     return Missed(
         total=len(counted),
         capped=len(first) > MISSED_CAP,
-        by_type=Counter(row.type for row in counted),
-        by_room=Counter(row.room for row in found if row.notification_id in first),
-        urgent=sum(row.urgent for row in counted),
+        by_type=Counter(row.type for row in counted.values()),
+        by_room=Counter(row.room for row in found if row.notification_id in counted),
+        urgent=sum(row.urgent for row in counted.values()),
         latest=_items(connection, user_id, [row for row in found if row.notification_id in newest]),
     )
 
@@ -355,27 +370,27 @@ def _count_without(connection: Connection, user_id: str, rooms: Sequence[str], r
     singles = [
         select(_posting.notification_id.label("key"))
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_posting.room == room, _posting.thread.is_(None), _in(_posting.offset, offsets))
+        .where(_posting.room == room, _posting.thread.is_(None), gap.hold(_posting.offset, user_id, receipt))
         .where(_posting.kind == Kind.NOTIFICATION.value, _shown())
         .limit(MAX_UNREAD)
-        for room, offsets in gaps.items()
+        for room, gap in gaps.items()
     ]
     at_newest = and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset)
     threads = [
         select(_thread.thread.label("key"))
         .join(tables.posting, at_newest)
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_thread.room == room, _thread.open, _in(_thread.last_offset, offsets))
+        .where(_thread.room == room, _thread.open, gap.hold(_thread.last_offset, user_id, receipt))
         .where(_shown())
         .limit(MAX_UNREAD)
-        for room, offsets in gaps.items()
+        for room, gap in gaps.items()
     ]
     branches = union_all(*(select(branch.subquery()) for branch in (*singles, *threads))).subquery()
     distinct = select(branches.c.key).distinct().limit(MAX_UNREAD).subquery()
     return int(connection.execute(select(func.count()).select_from(distinct)).scalar_one())
 
 
-def _gaps(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> dict[str, Runs]:
+def _gaps(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> dict[str, _Gaps]:
     """The due offsets of each room without the receipt."""
     due = _due(connection, user_id, rooms)
     table = tables.receipt.c
@@ -394,10 +409,12 @@ def _gaps(connection: Connection, user_id: str, rooms: Sequence[str], receipt: R
     gaps = {}
     for room, offsets in due.items():
         taken = given.get(room, [])
-        if len(taken) == _MAX_RUNS:
-            taken.append((1, min(first for first, _ in taken)))
-        gaps[room] = runs.subtract(offsets, taken)
-    return {room: offsets for room, offsets in gaps.items() if offsets}
+        cut = min(first for first, _ in taken) if len(taken) == _MAX_RUNS else 1
+        known = runs.subtract(runs.intersect(offsets, ((cut, FOREVER),)), taken)
+        below = runs.intersect(offsets, ((1, cut - 1),))
+        if known or below:
+            gaps[room] = _Gaps(known, below)
+    return gaps
 
 
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
