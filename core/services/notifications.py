@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +41,8 @@ class PublishRequest:
     @property
     def body_hash(self) -> str:
         """SHA-256 over what is asked for, without the key; the order of the rooms does not matter."""
-        body = asdict(self) | {"rooms": sorted(set(self.rooms)), "key": None}
+        body = {item.name: getattr(self, item.name) for item in fields(self)}
+        body |= {"rooms": sorted(set(self.rooms)), "key": None}
         return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -167,5 +168,5 @@ def _draft(principal: Principal, request: PublishRequest) -> Draft:
         created_at=now,
         notification=notification,
         key=request.key,
-        body_hash=request.body_hash,
+        body_hash=request.body_hash if request.key else "",
     )
