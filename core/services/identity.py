@@ -1,5 +1,6 @@
 """Identity: logging in and out, and who is behind a credential."""
 
+import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class IdentityService:
         self._tokens = tokens
         self._passwords = passwords
         self._remembered: dict[str, tuple[float, Principal]] = {}
+        self._reading: dict[str, asyncio.Task[Principal]] = {}
 
     async def authenticate(self, credential: str) -> Principal:
         """The principal behind an access token or an API key.
@@ -63,14 +65,28 @@ class IdentityService:
         at, principal = self._remembered.get(credential, (0.0, None))
         if principal is not None and now - at < _FRESH_S and not _is_over(principal):
             return principal
-        if credential.startswith(KEY_PREFIX):
-            principal = await self._of_key(credential)
-        else:
-            principal = await self._of_token(self._tokens.verify(credential, "access"))
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[credential] = (now, principal)
-        return principal
+        # Whoever asks for the same meanwhile waits for this answer: a busy sender would otherwise be read many
+        # times over whenever it is forgotten. Shielded, for one who leaves must not end it for the others.
+        reading = self._reading.get(credential)
+        if reading is None:
+            reading = self._reading[credential] = asyncio.create_task(self._read(credential, now))
+        return await asyncio.shield(reading)
+
+    async def _read(self, credential: str, now: float) -> Principal:
+        """Read what a credential stands for, and remember it unless a login ended meanwhile."""
+        try:
+            if credential.startswith(KEY_PREFIX):
+                principal = await self._of_key(credential)
+            else:
+                principal = await self._of_token(self._tokens.verify(credential, "access"))
+            if self._reading.get(credential) is asyncio.current_task():
+                if len(self._remembered) >= _MAX_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[credential] = (now, principal)
+            return principal
+        finally:
+            if self._reading.get(credential) is asyncio.current_task():
+                del self._reading[credential]
 
     async def login(self, username: str, password: str) -> Login:
         """Tokens for a person. Raises `Unauthenticated` (invalid_credentials) without saying what was wrong."""
@@ -112,6 +128,7 @@ class IdentityService:
         until = clock.now() + timedelta(seconds=REFRESH_LIFETIME_S)
         await self._log.commit(_revocation(user_id, RevokeToken(id=login_id, expires_at=until)))
         self._remembered.clear()
+        self._reading.clear()
         self._publisher.login_ended(login_id)
 
     async def _of_token(self, token: Token) -> Principal:
