@@ -1,106 +1,53 @@
-"""The store for tests: a process's share of it on a real database, and units of work with little to say."""
+"""What tests of the store say often: a draft, a publish, a person who is a member."""
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import asynccontextmanager, closing
 from datetime import datetime
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
 import asyncpg
+from sqlalchemy import insert, select, text
 
 from core.domain import clock
-from core.domain.errors import Unavailable
 from core.domain.identity import AddUser
 from core.domain.ids import new_id
 from core.domain.inbox import Mark, Receipt
-from core.domain.notifications import Amendment, Draft, Kind, Level, Notification, Posting
-from core.domain.runs import Runs
+from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
+from core.domain.runs import Run
 from core.ports.log import Appended, Unit
-from core.store.database import open_database
-from core.store.identity import SqlIdentity
-from core.store.inbox import SqlInbox
+from core.store import tables
+from core.store.database import Database, open_database
 from core.store.log import SqlLog
-from core.store.positions import SqlPositions
-
-
-class Store:
-    """What one server process has of the store: its own connections, its own appender."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.database = open_database(url)
-        self.log = SqlLog(self.database)
-        self.inbox = SqlInbox(self.database)
-        self.identity = SqlIdentity(self.database)
-        self.positions = SqlPositions(self.database)
-
-    async def close(self) -> None:
-        await self.log.close()
-        await self.database.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def publish(self, *rooms: str, **more: Any) -> Appended:
-        return (await self.log.commit(unit(*rooms, **more))).appended[0]
-
-    async def publish_surely(self, *rooms: str, key: str, **more: Any) -> Appended:
-        """As a publisher does it: what is unknown is tried again with the same key."""
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    return await self.publish(*rooms, key=key, **more)
-                except Unavailable:
-                    await asyncio.sleep(0)
-
-    async def amend(self, kind: Kind, first: Appended, **changes: Any) -> Appended:
-        return (await self.log.commit(amendment(kind, first, **changes))).appended[0]
-
-    async def mark(
-        self, user_id: str, receipt: Receipt, runs: dict[str, Runs], *, given: bool = True, at: Any = None
-    ) -> Any:
-        return (await self.log.commit(mark(user_id, receipt, runs, given=given, at=at))).results[0]
-
-    async def add_user(self, username: str, roles: Iterable[str] = (), **projects: Iterable[str]) -> str:
-        return (
-            await self.log.commit(Unit(username, changes=(add_user(username, roles, **projects),)))
-        ).results[0]
-
-    async def postings(self, *rooms: str) -> list[Posting]:
-        """All of the rooms' postings."""
-        heads = await self.log.heads(rooms)
-        return await self.log.read({room: ((1, heads[room].head),) for room in rooms}, limit=1_000_000)
 
 
 def draft(
     *rooms: str,
-    sender: str = "a sender",
     key: str | None = None,
-    body: str = "a body",
-    title: str = "a title",
-    content: str = "",
+    body: str = "",
+    sender: str = "key:1",
     thread: str | None = None,
     settles: bool = False,
-    expires_at: datetime | None = None,
-    type_: str = "a.type",
+    title: str = "任务待审核",
+    type_: str = "task.submitted",
     level: Level = Level.INFO,
     urgent: bool = False,
-    nid: str | None = None,
+    content: str = "",
+    data: dict[str, Any] | None = None,
+    expires_at: datetime | None = None,
 ) -> Draft:
+    """A draft of a notification; `body` stands for all that the hash is made over."""
     now = clock.now()
     notification = Notification(
-        id=nid or new_id(),
+        id=new_id(),
         type=type_,
         level=level,
         urgent=urgent,
         title=title,
         content=content,
-        data={},
+        data=data or {},
         link=None,
         thread=thread,
         settles=settles,
@@ -121,82 +68,152 @@ def draft(
     )
 
 
-def unit(*rooms: str, sender: str = "a sender", **more: Any) -> Unit:
-    return Unit(sender, drafts=(draft(*rooms, sender=sender, **more),))
-
-
-def amendment(kind: Kind, first: Appended, **changes: Any) -> Unit:
-    """An update, a retraction or a settlement of what was appended."""
-    posting = Draft(
+def amendment(
+    kind: Kind, notification_id: str, *rooms: str, thread: str | None = None, **changes: Any
+) -> Draft:
+    """An update, retraction or settlement of a notification that is stored."""
+    return Draft(
         kind=kind,
-        notification_id=first.notification.id,
-        rooms=tuple(first.offsets),
-        thread=first.notification.thread,
+        notification_id=notification_id,
+        rooms=rooms,
+        thread=thread,
         created_at=clock.now(),
         amendment=Amendment(set=changes),
     )
-    return Unit(first.notification.sender, drafts=(posting,))
+
+
+def unit(*drafts: Draft, sender: str = "key:1") -> Unit:
+    return Unit(sender, drafts=drafts)
 
 
 def mark(
-    user_id: str, receipt: Receipt, runs: dict[str, Runs], *, given: bool = True, at: datetime | None = None
+    user_id: str,
+    receipt: Receipt,
+    runs: dict[str, Iterable[Run]],
+    *,
+    given: bool = True,
+    at: datetime | None = None,
 ) -> Unit:
-    return Unit(f"user:{user_id}", changes=(Mark(user_id, receipt, given, runs, at or clock.now()),))
+    """A unit that gives or takes a person's receipts."""
+    change = Mark(
+        user_id, receipt, given, {room: tuple(some) for room, some in runs.items()}, at or clock.now()
+    )
+    return Unit(f"user:{user_id}", changes=(change,))
 
 
-def add_user(username: str, roles: Iterable[str] = (), **projects: Iterable[str]) -> AddUser:
-    return AddUser(
+def person(
+    username: str, *, roles: Iterable[str] = (), projects: dict[str, Iterable[str]] | None = None
+) -> Unit:
+    """A unit that adds a person, with the memberships that follow."""
+    change = AddUser(
         username=username,
         name=username,
         password_hash="",
         roles=frozenset(roles),
-        locale="en",
-        projects={project: frozenset(roles) for project, roles in projects.items()},
+        locale="zh-CN",
+        projects={project: frozenset(some) for project, some in (projects or {}).items()},
     )
+    return Unit("cli", changes=(change,))
 
 
-@dataclass
-class Hold:
-    """Writers wait until it is released."""
+async def publish(log: SqlLog, *rooms: str, **options: Any) -> Appended:
+    """Commit one notification; what became of it."""
+    made = draft(*rooms, **options)
+    committed = await log.commit(unit(made, sender=options.get("sender", "key:1")))
+    return committed.appended[0]
 
-    connection: Any
 
-    async def release(self) -> None:
-        if self.connection is None:
-            return
-        if isinstance(self.connection, sqlite3.Connection):
-            self.connection.close()
-        else:
-            await self.connection.close()
-        self.connection = None
+async def join(database: Database, user_id: str, room: str, since: int, until: int | None = None) -> None:
+    """Write a membership as it may have come to be: the log itself opens intervals only at the head."""
+    row = {"user_id": user_id, "room": room, "since": since, "until": until}
+    await database.write(lambda connection: connection.execute(insert(tables.membership), row))
+
+
+async def stored_offsets(database: Database, prefix: str = "") -> dict[str, list[tuple[int, str]]]:
+    """All postings, as (offset, notification id) in order, by room."""
+    posting = tables.posting.c
+    statement = (
+        select(posting.room, posting.offset, posting.notification_id)
+        .where(posting.room.startswith(prefix, autoescape=True))
+        .order_by(posting.room, posting.offset)
+    )
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row in await database.read(lambda connection: connection.execute(statement).all()):
+        found.setdefault(row.room, []).append((row.offset, row.notification_id))
+    return found
+
+
+async def scalar(database: Database, statement: str) -> Any:
+    return await database.read(lambda connection: connection.execute(text(statement)).scalar_one())
 
 
 @asynccontextmanager
-async def writers_held(url: str) -> AsyncIterator[Hold]:
-    """No unit of work can be committed until the hold is released, at the latest at the end of the block."""
-    if url.startswith("sqlite"):
-        hold = Hold(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None))
-        hold.connection.execute("BEGIN IMMEDIATE")
-    else:
-        hold = Hold(await asyncpg.connect(url))
-        await hold.connection.execute("BEGIN")
-        await hold.connection.execute("LOCK TABLE room IN EXCLUSIVE MODE")
+async def opened(url: str):
+    database = open_database(url)
     try:
-        yield hold
+        yield database
     finally:
-        await hold.release()
+        await database.close()
 
 
-async def query(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """What a stranger sees: the rows of a statement on a connection of its own."""
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+@asynccontextmanager
+async def opened_log(url: str):
+    """A log as one server has it: an appender and a database of its own."""
+    async with opened(url) as database:
+        log = SqlLog(database)
         try:
-            return connection.execute(statement).fetchall()
+            yield log
         finally:
-            connection.close()
-    connection = await asyncpg.connect(url)
+            await log.close()
+
+
+async def administer(url: str, statement: str, *arguments: str) -> None:
+    """Run a statement beside the PostgreSQL database of the URL, as its operator."""
+    connection = await asyncpg.connect(f"{url.rpartition('/')[0]}/postgres")
     try:
-        return [tuple(row) for row in await connection.fetch(statement)]
+        await connection.execute(statement, *arguments)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def writes_held(url: str, room: str = "held", *, table: str | None = None):
+    """Inside, nobody gets further than the first statement that writes `room`, or all of `table`: on SQLite, anything."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(sqlite_path(url), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("INSERT INTO room (name) VALUES ($1) ON CONFLICT DO NOTHING", room)
+        async with connection.transaction():
+            if table is None:
+                await connection.execute("SELECT 1 FROM room WHERE name = $1 FOR UPDATE", room)
+            else:
+                await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def gathering(log: SqlLog, url: str):
+    """Inside, everything submitted to the log waits behind a group in flight, to be taken as the next groups."""
+    async with writes_held(url):
+        first = asyncio.create_task(publish(log, "held"))
+        await all_taken(log)
+        yield
+    await first
+
+
+async def all_taken(log: SqlLog) -> None:
+    """Wait until the appender has taken into groups whatever was submitted before."""
+    await asyncio.sleep(0)
+    while log.appender.waiting_units:
+        await asyncio.sleep(0)
+
+
+def sqlite_path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))

@@ -1,53 +1,76 @@
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from core.store.database import open_database
+from core.store import tables
+from core.store.database import Database
+from core.store.log import SqlLog
 from core.store.migrations import migrate
-from tests.support.store import Store
+from tests.support.postgres import PostgresCluster
+from tests.support.store import opened, opened_log
 
-OpenStore = Callable[..., Store]
+settings.register_profile("stable", derandomize=True, deadline=None)
+settings.load_profile("stable")
 
 
-async def migrated(url: str) -> str:
-    database = open_database(url)
-    await migrate(database)
-    await database.close()
+async def _migrate(url: str) -> str:
+    async with opened(url) as database:
+        await migrate(database)
     return url
 
 
-@pytest.fixture
-async def store_url(database_url) -> str:
-    """A database of each kind with the tables in it."""
-    return await migrated(database_url)
+async def _empty(url: str) -> None:
+    async with opened(url) as database:
+        for table in tables.metadata.tables.values():
+            if table is not tables.log:
+                await database.write(lambda connection, table=table: connection.execute(table.delete()))
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the present data model, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "log.db"
+    asyncio.run(_migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_cluster: PostgresCluster) -> str:
+    """The URL of a PostgreSQL database with the present data model, to be emptied for each test: quicker than a new one."""
+    return asyncio.run(_migrate(postgres_cluster.create_database()))
 
 
 @pytest.fixture
-async def postgres_url(postgres_cluster) -> str:
-    """A PostgreSQL database with the tables in it."""
-    return await migrated(postgres_cluster.create_database())
+def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    """An SQLite database with the present data model, for what only it can do wrong."""
+    return f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'log.db')}"
 
 
 @pytest.fixture
-async def sqlite_url(tmp_path) -> str:
-    """A SQLite database with the tables in it."""
-    return await migrated(f"sqlite:///{tmp_path / 'log.db'}")
+def postgres_url(migrated_database: str) -> str:
+    """A PostgreSQL database with the present data model, for what only it can do wrong."""
+    asyncio.run(_empty(migrated_database))
+    return migrated_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """A database with the present data model and nothing in it; each test runs on both kinds."""
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
 
 
 @pytest.fixture
-async def open_store() -> AsyncIterator[OpenStore]:
-    """Opens stores by URL, and closes them."""
-    async with AsyncExitStack() as stack:
-
-        def open_(url: str) -> Store:
-            store = Store(url)
-            stack.push_async_callback(store.close)
-            return store
-
-        yield open_
+async def database(url: str) -> AsyncIterator[Database]:
+    async with opened(url) as database:
+        yield database
 
 
 @pytest.fixture
-def store(store_url, open_store) -> Store:
-    return open_store(store_url)
+async def log(url: str) -> AsyncIterator[SqlLog]:
+    """A log on that database, with connections of its own."""
+    async with opened_log(url) as log:
+        yield log

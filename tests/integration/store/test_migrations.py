@@ -3,42 +3,67 @@ import asyncio
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import inspect
 
-from core.store.database import Database, open_database
+from core.store import tables
 from core.store.migrations import config, migrate
-from tests.support.postgres import PostgresCluster
+from tests.support.store import opened, scalar
+
+
+def revisions(connection) -> list[str]:
+    script = ScriptDirectory.from_config(config(connection))
+    return [revision.revision for revision in reversed(list(script.walk_revisions()))]
 
 
 @pytest.fixture
-async def database(database_url: str):
-    opened = open_database(database_url)
-    yield opened
-    await opened.close()
+async def database(database_url):
+    """Migrated by the test's own call, on both kinds."""
+    async with opened(database_url) as database:
+        await migrate(database)
+        yield database
 
 
-async def test_every_migration_goes_up_down_and_up_again(database: Database):
-    def climb(connection: Connection) -> None:
-        settings = config(connection)
-        revisions = list(ScriptDirectory.from_config(settings).walk_revisions())
-        for revision in reversed(revisions):
-            command.upgrade(settings, revision.revision)
-            command.downgrade(settings, "-1")
-            command.upgrade(settings, revision.revision)
-        command.downgrade(settings, "base")
-        assert inspect(connection).get_table_names() == ["alembic_version"]
-
-    await database.write(climb)
+def table_names(connection) -> set[str]:
+    return set(inspect(connection).get_table_names()) - {"alembic_version"}
 
 
-async def test_the_migrations_make_the_data_model_and_nothing_else(database: Database):
-    await migrate(database)
+async def test_each_migration_goes_up_down_and_up_again(database_url):
+    async with opened(database_url) as database:
+        for revision in await database.read(revisions):
+            before = await database.read(table_names)
+            await database.write(lambda c, to=revision: command.upgrade(config(c), to))
+            after = await database.read(table_names)
+            await database.write(lambda c: command.downgrade(config(c), "-1"))
+            assert await database.read(table_names) == before
+            await database.write(lambda c, to=revision: command.upgrade(config(c), to))
+            assert await database.read(table_names) == after
+
+
+async def test_the_migrations_lead_to_the_data_model(database):
+    assert await database.read(table_names) == set(tables.metadata.tables)
     await database.write(lambda connection: command.check(config(connection)))
 
 
-async def test_four_servers_may_migrate_at_once(postgres_cluster: PostgresCluster):
-    url = postgres_cluster.create_database()
-    databases = [open_database(url) for _ in range(4)]
-    await asyncio.gather(*(migrate(database) for database in databases))
-    for database in databases:
-        await database.close()
+async def test_migrating_what_is_migrated_keeps_the_epoch(database):
+    before = await scalar(database, "SELECT epoch FROM log")
+
+    await migrate(database)
+
+    assert await scalar(database, "SELECT epoch FROM log") == before
+
+
+async def test_two_databases_never_have_the_same_epoch(database, tmp_path):
+    async with opened(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        await migrate(other)
+        assert await scalar(other, "SELECT epoch FROM log") != await scalar(database, "SELECT epoch FROM log")
+
+
+async def test_four_servers_may_migrate_at_once(database_url):
+    async def migrate_one() -> None:
+        async with opened(database_url) as database:
+            await migrate(database)
+
+    await asyncio.gather(*(migrate_one() for _ in range(4)))
+
+    async with opened(database_url) as database:
+        assert await scalar(database, "SELECT count(*) FROM log") == 1
