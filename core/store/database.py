@@ -21,12 +21,8 @@ Work = Callable[[Connection], T]
 STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
 _BUSY_TIMEOUT_MS = 5_000
-_STATES_OF_THE_SERVER = (
-    "08",
-    "53",
-    "57",
-    "58",
-)  # connection, resources, an operator's doing, the system below
+_STATES_OF_THE_SERVER = ("08", "53", "57", "58")
+"""Classes of SQLSTATE: connection, resources, an operator's doing, the system below."""
 
 
 class CommitUnknownError(Exception):
