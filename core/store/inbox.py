@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, or_, select, union_all
+from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.domain import clock, runs
+from core.domain import runs
 from core.domain.inbox import (
     LATEST,
     MAX_UNREAD,
@@ -24,7 +23,6 @@ from core.domain.inbox import (
     Receipt,
     ThreadState,
 )
-from core.domain.membership import FOREVER, due_runs
 from core.domain.notifications import Kind
 from core.domain.positions import Position
 from core.domain.rooms import most_personal
@@ -32,11 +30,9 @@ from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
 from core.store.dialects import among
-from core.store.identity import intervals
+from core.store.due import covering_run, due_by_room, has_receipt, is_shown, lies_in, unions
 from core.store.rows import AnyRow, notification_from_row
-
-_MAX_RUNS = 250
-"""Runs of receipts read of one room when counting: their gaps are spelled out in the statement, which may not be long."""
+from core.store.unread import count_without
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -80,75 +76,21 @@ class SqlInbox:
         return await self._database.read(work, snapshot=True)
 
 
-def _due(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, Runs]:
-    """The due offsets of each room; rooms without any are left out."""
-    found = intervals(connection, user_id, rooms)
-    due = {room: due_runs(found, room) for room in rooms}
-    return {room: offsets for room, offsets in due.items() if offsets}
-
-
-def _in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:
-    return or_(
-        *(column >= first if last == FOREVER else column.between(first, last) for first, last in offsets)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Gaps:
-    """The due offsets of one room without a receipt: all of `known`, and some of `below`, to be asked one by one."""
-
-    known: Runs
-    below: Runs
-
-    def hold(self, column: ColumnElement[int], user_id: str, receipt: Receipt) -> ColumnElement[bool]:
-        if not self.below:
-            return _in(column, self.known)
-        below = and_(_in(column, self.below), ~_has(user_id, receipt))
-        return or_(_in(column, self.known), below) if self.known else below
-
-
-def _shown() -> ColumnElement[bool]:
-    alive = or_(_notification.expires_at.is_(None), _notification.expires_at > clock.now())
-    return and_(_notification.retracted_at.is_(None), alive)
-
-
-def _covering_run(user_id: str, receipt: Receipt, column: ColumnElement[Any]) -> Any:
-    """`column` of the only run that can hold the posting's offset: the last one that starts at or before it.
-
-    Runs are disjoint, so this is one step into the primary key, however many runs there are.
-    """
-    table = tables.receipt.c
-    return (
-        select(column)
-        .where(table.user_id == user_id, table.room == _posting.room, table.receipt == receipt.value)
-        .where(table.first <= _posting.offset)
-        .order_by(table.first.desc())
-        .limit(1)
-        .correlate(tables.posting)
-        .scalar_subquery()
-    )
-
-
-def _has(user_id: str, receipt: Receipt) -> ColumnElement[bool]:
-    last = _covering_run(user_id, receipt, tables.receipt.c.last)
-    return func.coalesce(last, 0) >= _posting.offset
-
-
 def _receipt_time(user_id: str, receipt: Receipt) -> Any:
     table = tables.receipt.c
     covered = case((table.last >= _posting.offset, table.at))
-    return _covering_run(user_id, receipt, covered).label(f"{receipt.value}_at")
+    return covering_run(user_id, receipt, covered).label(f"{receipt.value}_at")
 
 
 def _matching(user_id: str, wanted: InboxFilter) -> list[ColumnElement[bool]]:
     """The conditions of a filter, beside kind, room and due offsets."""
     living = or_(_posting.thread.is_(None), _thread.last_offset == _posting.offset)
-    conditions = [_shown(), living if wanted.thread is None else _posting.thread == wanted.thread]
+    conditions = [is_shown(), living if wanted.thread is None else _posting.thread == wanted.thread]
     if wanted.unread is not None:
-        unread = and_(~_has(user_id, Receipt.READ), or_(_posting.thread.is_(None), _thread.open))
+        unread = and_(~has_receipt(user_id, Receipt.READ), or_(_posting.thread.is_(None), _thread.open))
         conditions.append(unread if wanted.unread else ~unread)
     if wanted.archived is not None:
-        archived = _has(user_id, Receipt.ARCHIVED)
+        archived = has_receipt(user_id, Receipt.ARCHIVED)
         conditions.append(archived if wanted.archived else ~archived)
     if wanted.type is not None:
         conditions.append(_notification.type == wanted.type)
@@ -173,17 +115,15 @@ def _candidates(room: str, due: Runs) -> Select[Any]:
         )
         .join(tables.notification, _notification.id == _posting.notification_id)
         .outerjoin(tables.room_thread, with_thread)
-        .where(_posting.room == room, _in(_posting.offset, due))
+        .where(_posting.room == room, lies_in(_posting.offset, due))
         .where(_posting.kind == Kind.NOTIFICATION.value)
     )
 
 
 def _merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
     """All rows of several ordered and limited selects, by notification, newest first."""
-    if not selects:
-        return []
-    branches = union_all(*(select(branch.subquery()) for branch in selects)).subquery()
-    return list(connection.execute(select(branches).order_by(branches.c.notification_id.desc())))
+    rows = [row for union in unions(selects) for row in connection.execute(select(union))]
+    return sorted(rows, key=lambda row: str(row.notification_id), reverse=True)
 
 
 def _page(
@@ -207,7 +147,7 @@ def _page(
         connection,
         [
             _candidates(room, due).where(*matching).order_by(_posting.notification_id.desc()).limit(limit + 1)
-            for room, due in _due(connection, user_id, chosen).items()
+            for room, due in due_by_room(connection, user_id, chosen).items()
         ],
     )
     ids = list(dict.fromkeys(row.notification_id for row in found))
@@ -283,9 +223,9 @@ def _item_from_row(row: AnyRow, room: str, offsets: Mapping[str, int]) -> InboxI
 def _item(
     connection: Connection, user_id: str, rooms: Sequence[str], notification_id: str
 ) -> InboxItem | None:
-    due = _due(connection, user_id, rooms)
+    due = due_by_room(connection, user_id, rooms)
     selects = [
-        _candidates(room, offsets).where(_shown(), _posting.notification_id == notification_id)
+        _candidates(room, offsets).where(is_shown(), _posting.notification_id == notification_id)
         for room, offsets in due.items()
     ]
     items = _items(connection, user_id, _merged(connection, selects))
@@ -297,7 +237,7 @@ def _locate(
 ) -> dict[str, dict[str, int]]:
     if not notification_ids:
         return {}
-    due = _due(connection, user_id, rooms)
+    due = due_by_room(connection, user_id, rooms)
     statement = select(_posting.room, _posting.offset, _posting.notification_id).where(
         _posting.notification_id.in_(notification_ids),
         _posting.room.in_(tuple(due)),
@@ -315,12 +255,12 @@ def _missed(
 ) -> Missed:
     windows = {
         room: runs.intersect(due, ((after.get(room, 0) + 1, through.get(room, 0)),))
-        for room, due in _due(connection, user_id, rooms).items()
+        for room, due in due_by_room(connection, user_id, rooms).items()
     }
     found = _merged(
         connection,
         [
-            _candidates(room, window).where(_shown()).order_by(_posting.offset.desc()).limit(MISSED_CAP + 1)
+            _candidates(room, window).where(is_shown()).order_by(_posting.offset.desc()).limit(MISSED_CAP + 1)
             for room, window in windows.items()
             if window
         ],
@@ -345,8 +285,8 @@ def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxS
     heads = connection.execute(select(room.name, room.head).where(among(connection, room.name, rooms))).all()
     position = dict.fromkeys(rooms, 0) | {row.name: row.head for row in heads}
     return InboxState(
-        unread=_count_without(connection, user_id, rooms, Receipt.READ),
-        unseen=_count_without(connection, user_id, rooms, Receipt.SEEN),
+        unread=count_without(connection, user_id, rooms, Receipt.READ),
+        unseen=count_without(connection, user_id, rooms, Receipt.SEEN),
         version=_version(connection, user_id),
         epoch=connection.execute(select(tables.log.c.epoch)).scalar_one(),
         position=position,
@@ -358,70 +298,11 @@ def _version(connection: Connection, user_id: str) -> int:
     return connection.execute(version).scalar_one_or_none() or 0
 
 
-def _count_without(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> int:
-    """Open threads and single notifications that are due and have no such receipt, each once, up to 100.
-
-    Walks only the gaps between the runs of receipts, and threads only by their newest entry: what is read,
-    and how long a thread grew, costs nothing.
-    """
-    gaps = _gaps(connection, user_id, rooms, receipt)
-    if not gaps:
-        return 0
-    singles = [
-        select(_posting.notification_id.label("key"))
-        .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_posting.room == room, _posting.thread.is_(None), gap.hold(_posting.offset, user_id, receipt))
-        .where(_posting.kind == Kind.NOTIFICATION.value, _shown())
-        .limit(MAX_UNREAD)
-        for room, gap in gaps.items()
-    ]
-    at_newest = and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset)
-    threads = [
-        select(_thread.thread.label("key"))
-        .join(tables.posting, at_newest)
-        .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_thread.room == room, _thread.open, gap.hold(_thread.last_offset, user_id, receipt))
-        .where(_shown())
-        .limit(MAX_UNREAD)
-        for room, gap in gaps.items()
-    ]
-    branches = union_all(*(select(branch.subquery()) for branch in (*singles, *threads))).subquery()
-    distinct = select(branches.c.key).distinct().limit(MAX_UNREAD).subquery()
-    return int(connection.execute(select(func.count()).select_from(distinct)).scalar_one())
-
-
-def _gaps(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> dict[str, _Gaps]:
-    """The due offsets of each room without the receipt."""
-    due = _due(connection, user_id, rooms)
-    table = tables.receipt.c
-    newest = [
-        select(table.room, table.first, table.last)
-        .where(table.user_id == user_id, table.room == room, table.receipt == receipt.value)
-        .order_by(table.first.desc())
-        .limit(_MAX_RUNS)
-        for room in due
-    ]
-    if not newest:
-        return {}
-    given: dict[str, list[tuple[int, int]]] = {}
-    for row in connection.execute(union_all(*(select(branch.subquery()) for branch in newest))):
-        given.setdefault(row.room, []).append((row.first, row.last))
-    gaps = {}
-    for room, offsets in due.items():
-        taken = given.get(room, [])
-        cut = min(first for first, _ in taken) if len(taken) == _MAX_RUNS else 1
-        known = runs.subtract(runs.intersect(offsets, ((cut, FOREVER),)), taken)
-        below = runs.intersect(offsets, ((1, cut - 1),))
-        if known or below:
-            gaps[room] = _Gaps(known, below)
-    return gaps
-
-
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
     def count(*conditions: ColumnElement[bool]) -> Counter[str]:
         selects = [
             _candidates(room, due).where(*conditions).order_by(_posting.offset.desc()).limit(MAX_UNREAD)
-            for room, due in _due(connection, user_id, rooms).items()
+            for room, due in due_by_room(connection, user_id, rooms).items()
         ]
         types = {row.notification_id: row.type for row in _merged(connection, selects)}
         return Counter(list(types.values())[:MAX_UNREAD])
@@ -430,8 +311,8 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
     by_type = count(*present)
     return InboxCounts(
         all=by_type.total(),
-        unread=_count_without(connection, user_id, rooms, Receipt.READ),
-        unseen=_count_without(connection, user_id, rooms, Receipt.SEEN),
+        unread=count_without(connection, user_id, rooms, Receipt.READ),
+        unseen=count_without(connection, user_id, rooms, Receipt.SEEN),
         todo=count(*present, _thread.open).total(),
         archived=count(*_matching(user_id, InboxFilter(archived=True))).total(),
         by_type=by_type,

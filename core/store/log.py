@@ -21,7 +21,8 @@ from core.store import tables
 from core.store.appender import Appender, Outcome
 from core.store.database import CommitUnknownError, Database
 from core.store.dialects import among
-from core.store.groups import GroupCommit, KnownRooms, appended_before
+from core.store.groups import GroupCommit, KnownRooms
+from core.store.notifications import appended_before
 from core.store.rows import notification_from_row, posting_from_row
 
 _LOOK_UP_TRIES = 3

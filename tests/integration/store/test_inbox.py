@@ -10,7 +10,7 @@ from core.domain.inbox import LATEST, MISSED_CAP, InboxFilter, Receipt
 from core.domain.notifications import Kind
 from core.store import tables
 from core.store.inbox import SqlInbox
-from tests.support.store import amendment, draft, join, mark, publish, unit
+from tests.support.store import amendment, draft, join, mark, person, publish, unit
 
 ROOMS = ("user:1", "project:1", "global")
 ALL = InboxFilter()
@@ -235,3 +235,22 @@ async def test_counting_what_was_missed_stops_at_its_cap(inbox, log):
     assert (more.total, more.capped) == (MISSED_CAP, True)
     assert sum(more.by_type.values()) == MISSED_CAP
     assert max(more.by_room.values()) <= MISSED_CAP
+
+
+async def test_a_person_in_hundreds_of_rooms_has_an_inbox(log, database):
+    """A statement has fewer parts than that."""
+    projects = {f"p{number}": () for number in range(260)}
+    user_id = (await log.commit(person("busy", projects=projects))).results[0]
+    rooms = (f"user:{user_id}", *(f"project:{project}" for project in projects))
+    for number in (0, 150, 259):
+        await publish(log, f"project:p{number}", title=str(number))
+    inbox = SqlInbox(database)
+
+    page = await inbox.page(user_id, rooms, ALL, None, 2)
+    state = await inbox.state(user_id, rooms)
+    counts = await inbox.counts(user_id, rooms)
+    missed = await inbox.missed(user_id, rooms, {}, state.position)
+
+    assert [item.notification.title for item in page.items] == ["259", "150"]
+    assert page.next_cursor is not None
+    assert state.unread == counts.all == missed.total == 3

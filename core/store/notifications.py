@@ -1,0 +1,150 @@
+"""Storing notifications: what is new, what was stored before under the same key, and what is amended."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, tuple_, update
+
+from core.domain.errors import Conflict
+from core.domain.notifications import Draft, Kind, Notification, Posting
+from core.ports.log import Appended
+from core.store import tables
+from core.store.dialects import among, insert
+from core.store.progress import Progress
+from core.store.rows import notification_from_row, notification_row
+
+
+def store_notifications(connection: Connection, units: Sequence[Progress]) -> None:
+    """Store what is new, and recognise what was stored before under the same key."""
+    drafts: list[tuple[Progress, Draft]] = []
+    first_by_key: dict[tuple[str, str], Draft] = {}
+    again: list[tuple[Progress, Draft]] = []
+    for progress in units:
+        for draft in progress.unit.drafts if progress.refusal is None else ():
+            if draft.kind is not Kind.NOTIFICATION:
+                continue
+            first = first_by_key.setdefault(_key(draft), draft) if draft.key else draft
+            (drafts if first is draft else again).append((progress, draft))
+    drafts.sort(key=lambda entry: _key(entry[1]))
+    new_ids = _insert_new(connection, [draft for _, draft in drafts])
+    again += [(progress, draft) for progress, draft in drafts if draft.notification_id not in new_ids]
+    if again:
+        _recognise(connection, again, first_by_key, new_ids)
+
+
+def _key(draft: Draft) -> tuple[str, str]:
+    return (draft.notification.sender if draft.notification else "", draft.key or "")
+
+
+def _insert_new(connection: Connection, drafts: Sequence[Draft]) -> set[str]:
+    """Insert the notifications; the ids of those whose key was free."""
+    rows = [notification_row(draft) for draft in drafts]
+    if not rows:
+        return set()
+    ids = [draft.notification_id for draft in drafts]
+    if not any(draft.key for draft in drafts):
+        connection.execute(insert(connection, tables.notification), rows)
+        return set(ids)
+    statement = insert(connection, tables.notification).on_conflict_do_nothing(
+        index_elements=["sender", "idempotency_key"]
+    )
+    connection.execute(statement, rows)
+    stored = tables.notification.c.id
+    return set(connection.execute(select(stored).where(among(connection, stored, ids))).scalars())
+
+
+def _recognise(
+    connection: Connection,
+    again: Sequence[tuple[Progress, Draft]],
+    first_by_key: Mapping[tuple[str, str], Draft],
+    new_ids: set[str],
+) -> None:
+    """Give each draft whose key is taken the outcome of the first one, or a conflict if it says something else.
+
+    The first one may be of this very group; then its postings do not exist yet and are filled in by `_append`.
+    """
+    notification = tables.notification.c
+    keys = sorted({_key(draft) for _, draft in again})
+    stored = {
+        (row.sender, row.idempotency_key): row
+        for row in connection.execute(
+            select(
+                notification.id, notification.sender, notification.idempotency_key, notification.body_hash
+            ).where(tuple_(notification.sender, notification.idempotency_key).in_(keys))
+        )
+    }
+    before = appended_before(connection, [row.id for row in stored.values()], duplicate=True)
+    for progress, draft in again:
+        row = stored[_key(draft)]
+        if row.body_hash != draft.body_hash:
+            progress.refusal = Conflict(
+                "This idempotency key was used for another notification.", code="idempotency_conflict"
+            )
+        elif row.id in new_ids:
+            first = first_by_key[_key(draft)]
+            progress.before = Appended(first.notification, (), {}, duplicate=True)
+        else:
+            progress.before = before[row.id]
+
+
+def appended_before(
+    connection: Connection, notification_ids: Iterable[str], *, duplicate: bool
+) -> dict[str, Appended]:
+    """What was appended for these notifications in committed (or this) transactions; unknown ids are absent."""
+    ids = tuple(notification_ids)
+    if not ids:
+        return {}
+    posting = tables.posting
+    rows = connection.execute(
+        select(posting, *tables.notification_content)
+        .join(tables.notification, tables.notification.c.id == posting.c.notification_id)
+        .where(posting.c.notification_id.in_(ids), posting.c.kind == Kind.NOTIFICATION)
+    )
+    content: dict[str, Notification] = {}
+    postings: dict[str, list[Posting]] = {}
+    for row in rows:
+        found = content.setdefault(row.notification_id, notification_from_row(row))
+        postings.setdefault(row.notification_id, []).append(
+            Posting(
+                room=row.room,
+                offset=row.offset,
+                kind=Kind.NOTIFICATION,
+                notification_id=row.notification_id,
+                thread=row.thread,
+                members=row.members,
+                created_at=row.created_at,
+                notification=found,
+            )
+        )
+    return {
+        notification_id: Appended(
+            content[notification_id],
+            () if duplicate else tuple(found),
+            {posting.room: posting.offset for posting in found},
+            duplicate,
+        )
+        for notification_id, found in postings.items()
+    }
+
+
+def amend_notifications(connection: Connection, units: Sequence[Progress]) -> None:
+    """By id; amendments of the same notification stay in the order of their postings."""
+    drafts = [draft for progress in units if progress.refusal is None for draft in progress.unit.drafts]
+    for draft in sorted(drafts, key=lambda draft: draft.notification_id):
+        _amend(connection, draft)
+
+
+def _amend(connection: Connection, draft: Draft) -> None:
+    """Make the stored notification what the amendment says; readers of the past see the present content."""
+    if draft.kind is Kind.RETRACT:
+        values: dict[str, Any] = {"retracted_at": draft.created_at}
+    elif draft.kind is Kind.UPDATE and draft.amendment:
+        values = dict(draft.amendment.set)
+        if values.get("expires_at"):
+            values["expires_at"] = datetime.fromisoformat(values["expires_at"])
+    else:
+        return
+    connection.execute(
+        update(tables.notification).where(tables.notification.c.id == draft.notification_id).values(values)
+    )
