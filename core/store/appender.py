@@ -130,7 +130,7 @@ class Appender:
             outcomes = await self._commit_group(units)
         except CommitUnknownError:
             _logger.warning("commit unknown", extra={"units": len(units)})
-            outcomes = await self._look_up(units)
+            outcomes = await self._looked_up(units)
         except Unavailable as error:
             outcomes = [error] * len(units)
         except Exception as error:
@@ -152,6 +152,19 @@ class Appender:
                 waiting.outcome.set_result(outcome)
             else:
                 waiting.outcome.set_exception(outcome)
+
+    async def _looked_up(self, units: Sequence[Unit]) -> Sequence[Outcome]:
+        try:
+            return await self._look_up(units)
+        except Exception:
+            # Whatever went wrong, they must not be tried again: they may be stored. Their senders ask with the key.
+            _logger.exception("look-up failed")
+            return [commit_unknown()] * len(units)
+
+
+def commit_unknown() -> Unavailable:
+    """Nobody knows whether it was stored."""
+    return Unavailable("Whether it was stored is unknown; try again with the same idempotency key.")
 
 
 def _fail(left: Sequence[_Waiting]) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select
 
 from core.domain import clock, runs
-from core.domain.errors import DomainError, Unavailable
+from core.domain.errors import Unavailable
 from core.domain.notifications import Head, Kind, Notification, Posting
 from core.domain.runs import Runs
 from core.ports.log import Committed, Unit
 from core.store import tables
-from core.store.appender import Appender, Outcome
+from core.store.appender import Appender, Outcome, commit_unknown
 from core.store.database import CommitUnknownError, Database
 from core.store.dialects import among
 from core.store.groups import GroupCommit, KnownRooms
@@ -77,11 +77,7 @@ class SqlLog:
                 return await self._database.read(partial(_find, units=units))
             except (Unavailable, CommitUnknownError):
                 continue
-        return [_unknown()] * len(units)
-
-
-def _unknown() -> DomainError:
-    return Unavailable("Whether it was stored is unknown; try again with the same idempotency key.")
+        return [commit_unknown()] * len(units)
 
 
 def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
@@ -94,7 +90,7 @@ def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
         if unit.drafts
         and not unit.changes
         and all(d.kind is Kind.NOTIFICATION and d.notification_id in found for d in unit.drafts)
-        else _unknown()
+        else commit_unknown()
         for unit in units
     ]
 
