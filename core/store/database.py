@@ -1,6 +1,7 @@
 """One way to run SQL on SQLite and on PostgreSQL: a plain function over a connection, run off the event loop."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
@@ -9,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -23,6 +24,7 @@ _SQLITE_READERS = 4
 _BUSY_TIMEOUT_MS = 5_000
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58")
 """Classes of SQLSTATE: connection, resources, an operator's doing, the system below."""
+_TRUSTED_S = 1.0
 
 
 class CommitUnknownError(Exception):
@@ -168,12 +170,12 @@ class _PostgresDatabase:
             url,
             pool_size=5,
             max_overflow=5,
-            pool_pre_ping=True,
             pool_timeout=STATEMENT_TIMEOUT_S,
             connect_args={"timeout": STATEMENT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
             json_serializer=dumps,
             json_deserializer=orjson.loads,
         )
+        _ping_after_idling(self._engine.sync_engine)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
@@ -189,6 +191,27 @@ class _PostgresDatabase:
         with _mapped_errors():
             async with engine.connect() as connection:
                 return await connection.run_sync(work)
+
+
+def _ping_after_idling(engine: Engine) -> None:
+    """Replace connections that broke, like `pool_pre_ping`, whose three round trips are a third of a publish's.
+
+    A connection that was in use a moment ago is only asked whether its socket was closed, which costs nothing.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: Any, _proxy: object) -> None:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError("The connection was closed.")
+        if time.monotonic() - record.info.get("used_at", 0.0) > _TRUSTED_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError("The connection is dead.") from error
 
 
 def dumps(value: object) -> str:

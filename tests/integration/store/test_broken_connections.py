@@ -1,0 +1,49 @@
+import asyncio
+import time
+
+import pytest
+from sqlalchemy import Connection, text
+
+from core.store.database import Database, open_database
+from tests.support.postgres import PostgresCluster
+
+
+def one(connection: Connection) -> int:
+    return connection.execute(text("SELECT 1")).scalar_one()
+
+
+async def work_on_every_connection(database: Database) -> list[int]:
+    return await asyncio.gather(database.write(one), *(database.read(one) for _ in range(8)))
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+async def test_a_restart_of_postgresql_between_two_transactions_is_not_noticed(
+    postgres_cluster: PostgresCluster, mode: str
+) -> None:
+    database = open_database(postgres_cluster.create_database())
+    try:
+        await work_on_every_connection(database)
+        await asyncio.to_thread(postgres_cluster.stop, mode)
+        await asyncio.to_thread(postgres_cluster.start)
+        assert await work_on_every_connection(database) == [1] * 9
+    finally:
+        await database.close()
+
+
+async def test_a_connection_that_died_unseen_while_it_idled_is_replaced(
+    postgres_cluster: PostgresCluster,
+) -> None:
+    url = postgres_cluster.create_database()
+    database, other = open_database(url), open_database(url)
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()"
+    )
+    try:
+        await work_on_every_connection(database)
+        await other.read(lambda connection: connection.execute(others).all())
+        time.sleep(1.1)  # noqa: ASYNC251 - the loop must not see the sockets close, and they must idle
+        assert await work_on_every_connection(database) == [1] * 9
+    finally:
+        await other.close()
+        await database.close()
