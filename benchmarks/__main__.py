@@ -102,7 +102,7 @@ PostgreSQL with `fsync`).
 {table}
 
 - *log* is the port that everything is stored through, without HTTP. One by one waits for a flush each time; callers
-  that are outstanding together share one.
+  that are outstanding together share one. The goal is eight times as many.
 - *http* is a server process under a load generator of its own. The floor is `GET /me`: an authenticated request that
   stores nothing.
 - *latency* is from just before the POST until the notification is on a listener's WebSocket.
