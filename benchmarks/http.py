@@ -15,9 +15,15 @@ SINGLE = f"http: one a request, {CONNECTIONS} connections, publishes/s"
 KEYED = "http: the same with idempotency keys, publishes/s"
 BATCHED = f"http: {BATCH} a request, {BATCH_CONNECTIONS} connections, publishes/s"
 
+GROUPS, UNITS = "notify_log_groups_total", "notify_log_units_total"
+
 
 def cpu_of(name: str) -> str:
     return f"{name.rpartition(', ')[0]}, server CPU µs each"
+
+
+def per_flush_of(name: str) -> str:
+    return f"{name.rpartition(', ')[0]}, publishes per flush"
 
 
 def measure(stand: Stand, seconds: float) -> dict[str, float]:
@@ -59,13 +65,19 @@ def _publishes(token: str, key: str | None) -> list[bytes]:
 def _measure(
     stand: Stand, name: str, requests: list[bytes], status: int, seconds: float, *, each: int = 1
 ) -> dict[str, float]:
+    """Load the server, and check that it committed exactly what it accepted."""
     load = Load(
         port=stand.server.port,
         requests=[content.decode() for content in requests],
         expected_status=status,
         seconds=seconds,
     )
-    before = stand.server_cpu_s()
-    rate = each * load.run()
-    cpu_s = stand.server_cpu_s() - before
-    return {name: rate, cpu_of(name): cpu_s / (rate * seconds) * 1e6}
+    cpu_s, groups, units = stand.server_cpu_s(), stand.counter(GROUPS), stand.counter(UNITS)
+    answers = load.run()
+    cpu_s = stand.server_cpu_s() - cpu_s
+    groups, units = stand.counter(GROUPS) - groups, stand.counter(UNITS) - units
+    accepted = answers.number * each
+    if units != (0 if name == ME else accepted):
+        raise RuntimeError(f"{name}: {accepted} were accepted, {units} committed.")
+    values = {name: each * answers.rate, cpu_of(name): cpu_s / accepted * 1e6}
+    return values if name == ME else values | {per_flush_of(name): units / groups}

@@ -59,15 +59,19 @@ async def _listening(stand: Stand) -> AsyncIterator[ClientWebSocketResponse]:
 async def _arrive(
     socket: ClientWebSocketResponse, sent: dict[str, float], taken_ms: list[float], number: int
 ) -> None:
-    """Note how long each notification took, until that many have come."""
+    """Note how long each notification took, until that many have come, each once and in the order of offsets."""
+    last = 0
     while len(taken_ms) < number:
         frame = await socket.receive_str()
         now = time.monotonic()
         if frame == "2":
             await socket.send_str("3")
         elif frame.startswith('42["notification"'):
-            title = json.loads(frame[2:])[1]["title"]
-            taken_ms.append((now - sent.pop(title)) * 1e3)
+            publication = json.loads(frame[2:])[1]
+            if last and publication["offset"] != last + 1:
+                raise RuntimeError(f"Offset {publication['offset']} came after {last}.")
+            last = publication["offset"]
+            taken_ms.append((now - sent.pop(publication["title"])) * 1e3)
 
 
 async def _publish_steadily(port: int, token: str, sent: dict[str, float], rate: float, number: int) -> None:
@@ -79,8 +83,8 @@ async def _publish_steadily(port: int, token: str, sent: dict[str, float], rate:
     async def publish(connection: Connection, title: str) -> None:
         body = {"to": [LISTENER_ROOM], "title": title}
         content = request("POST", "notifications", token, body)
+        sent[title] = time.monotonic()  # when it is due: waiting for a connection counts
         async with free[connection]:
-            sent[title] = time.monotonic()
             if (status := await connection.send(content)) != 201:
                 raise RuntimeError(f"A publish was answered {status}.")
 

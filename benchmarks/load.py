@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: reads a `Load` as JSON, keeps one request on each connection, tells the rate.
+"""The load generator, a process of its own: reads a `Load` as JSON, keeps one request on each connection, tells what was answered.
 
 `python -m benchmarks.load` is started by the benchmarks, so that it does not share an interpreter with them.
 """
@@ -29,8 +29,8 @@ class Load:
     expected_status: int
     seconds: float
 
-    def run(self) -> float:
-        """Requests answered in a second, by a generator in a process of its own."""
+    def run(self) -> "Answers":
+        """Run it, by a generator in a process of its own."""
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.load"],
             input=json.dumps(asdict(self)),
@@ -42,10 +42,18 @@ class Load:
         )
         if done.returncode:
             raise RuntimeError(f"The load generator failed.\n{done.stderr}")
-        return float(done.stdout)
+        return Answers(**json.loads(done.stdout))
 
 
-async def _run(load: Load) -> float:
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """How many requests were answered, each as expected, and how many in a second."""
+
+    number: int
+    rate: float
+
+
+async def _run(load: Load) -> Answers:
     connections = [await Connection.open(load.port) for _ in load.requests]
     started = time.monotonic()
     deadline = started + load.seconds
@@ -62,17 +70,19 @@ async def _run(load: Load) -> float:
             answered += 1
         return answered
 
-    answered = await asyncio.gather(
-        *(
-            repeat(connection, content.encode())
-            for connection, content in zip(connections, load.requests, strict=True)
+    answered = sum(
+        await asyncio.gather(
+            *(
+                repeat(connection, content.encode())
+                for connection, content in zip(connections, load.requests, strict=True)
+            )
         )
     )
-    rate = sum(answered) / (time.monotonic() - started)
+    rate = answered / (time.monotonic() - started)
     for connection in connections:
         connection.close()
-    return rate
+    return Answers(number=answered, rate=rate)
 
 
 if __name__ == "__main__":
-    print(uvloop.run(_run(Load(**json.load(sys.stdin)))))
+    print(json.dumps(asdict(uvloop.run(_run(Load(**json.load(sys.stdin)))))))

@@ -41,6 +41,7 @@ async def _measure(url: str, seconds: float) -> dict[str, float]:
 
 async def _rate(log: SqlLog, outstanding: int, seconds: float) -> float:
     """Publishes a second by so many callers, each of which waits for one before it asks for the next."""
+    stored = await _stored(log)
     started = time.monotonic()
 
     async def caller(number: int) -> int:
@@ -50,8 +51,17 @@ async def _rate(log: SqlLog, outstanding: int, seconds: float) -> float:
             published += 1
         return published
 
-    published = await asyncio.gather(*map(caller, range(outstanding)))
-    return sum(published) / (time.monotonic() - started)
+    published = sum(await asyncio.gather(*map(caller, range(outstanding))))
+    rate = published / (time.monotonic() - started)
+    stored = await _stored(log) - stored
+    if published != stored:
+        raise RuntimeError(f"{published} were committed, {stored} are stored.")
+    return rate
+
+
+async def _stored(log: SqlLog) -> int:
+    heads = await log.heads(f"user:{number + 1}" for number in range(_ROOMS))
+    return sum(head.head for head in heads.values())
 
 
 def _unit(number: int) -> Unit:

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,6 +33,14 @@ class Stand:
         """Processor time that the server has used until now; its database's is not in it."""
         fields = Path(f"/proc/{self.server.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def counter(self, name: str) -> int:
+        """What the server's metrics have counted until now."""
+        with closing(HTTPConnection("127.0.0.1", self.server.port, timeout=10)) as connection:
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.tokens['admin']}"})
+            text = connection.getresponse().read().decode()
+        lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return int(float(lines[name]))
 
 
 async def _token(url: str, username: str) -> str:
