@@ -57,9 +57,9 @@ async def test_whatever_ends_a_listener_the_next_run_goes_on_where_it_was(
     total = A_TURN * len(ENDS)
     assert len(runs[-1]) < total * len(ROOMS) - 4 * 20
     for earlier, later, end in zip(runs, runs[1:], ENDS, strict=False):
-        if end == "kill" and earlier[-1] == later[0]:
+        if end == "kill" and earlier[-1] in later:
             # The line was out, its position not yet stored: at least once, over a crash of the client itself.
-            del later[0]
+            later.remove(earlier[-1])
     everything = [notification for run in runs for notification in run]
     for room in ROOMS:
         titles = [notification["title"] for notification in everything if notification["room"] == room]
