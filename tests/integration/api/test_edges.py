@@ -5,7 +5,12 @@ import socket
 
 import pytest
 
-from tests.support.http import PREFIX
+from tests.support.http import PREFIX, log_in
+
+
+@pytest.fixture(scope="module")
+def token(server):
+    return log_in(server.url, "admin")["access_token"]
 
 
 def send(server, *lines: str, body: bytes = b""):
@@ -74,3 +79,21 @@ def test_percents_that_are_no_text_find_nothing(zhangsan, query):
     for name in ("q", "thread", "type", "project"):
         answer = zhangsan.get(f"inbox?{name}={query}")
         assert (answer.status, answer.body["items"]) == (200, [])
+
+
+def test_of_two_idempotency_keys_none_is_chosen(server, token):
+    body = b'{"to": ["user:1"], "title": "which"}'
+
+    status, _, content = send(
+        server,
+        f"POST {PREFIX}/notifications HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {token}",
+        "Idempotency-Key: one",
+        "Idempotency-Key: two",
+        f"Content-Length: {len(body)}",
+        body=body,
+    )
+
+    assert status == 422
+    assert json.loads(content)["error"]["fields"] == {"Idempotency-Key": ["Given more than once."]}
