@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tests.integration.api.conftest import METRICS_TOKEN
 from tests.support.http import PREFIX, log_in
 
 
@@ -97,3 +98,16 @@ def test_of_two_idempotency_keys_none_is_chosen(server, token):
 
     assert status == 422
     assert json.loads(content)["error"]["fields"] == {"Idempotency-Key": ["Given more than once."]}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_metrics_take_a_bearer_token_in_any_case(nobody, token, scheme):
+    for given in (METRICS_TOKEN, token):
+        assert nobody.get("/metrics", headers={"Authorization": f"{scheme} {given}"}).status == 200
+
+
+@pytest.mark.parametrize("form", ["{}", "Basic {}", "Token {}"])
+def test_metrics_take_no_other_scheme(nobody, form):
+    answer = nobody.get("/metrics", headers={"Authorization": form.format(METRICS_TOKEN)})
+
+    assert (answer.status, answer.code) == (401, "token_invalid")
