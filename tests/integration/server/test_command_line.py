@@ -154,7 +154,7 @@ def test_wrong_use_is_exit_code_2_with_a_hint(run):
 
 def test_every_fault_of_the_settings_is_told_at_once(run):
     for command in (("serve",), ("migrate",), ("demo",), ("user", "add", "x"), ("key", "add", "x")):
-        result = run(*command, PORT="x", ROLES="Admin", DYNO="web.1", SECRET_KEY="", REDIS_URL="redis://x")
+        result = run(*command, PORT="x", ROLES="Admin", DYNO="web.1", SECRET_KEY="", REDIS_URL="redis://:p@x")
         failed(result, "PORT:", "ROLES:", "DATABASE_URL:", "SECRET_KEY:")
 
 
