@@ -41,10 +41,13 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     if request.content.exception() is not None:
         response.force_close()  # a body that does not decode: where the next request begins is unknown
     if not response.prepared:
-        response.headers["X-Request-ID"] = request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.update(common_headers(request_id))
     return response
+
+
+def common_headers(request_id: str) -> dict[str, str]:
+    """What every answer says beside its body."""
+    return {"X-Request-ID": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 def authentication(private: frozenset[Handler]) -> Middleware:
@@ -59,12 +62,17 @@ def authentication(private: frozenset[Handler]) -> Middleware:
     return authenticate
 
 
-async def _principal(request: web.Request) -> Principal:
+def bearer_token(request: web.Request) -> str:
+    """The bearer token of a request, empty without one. Raises `Unauthenticated` for another scheme."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme and scheme.lower() != "bearer":
         raise Unauthenticated("Only bearer tokens are known here.")
+    return token.strip()
+
+
+async def _principal(request: web.Request) -> Principal:
     key = request.headers.get("X-API-Key", "")
-    return await services(request).identity.authenticate(token.strip() or key)
+    return await services(request).identity.authenticate(bearer_token(request) or key)
 
 
 def _refused(error: DomainError, request_id: str) -> web.Response:

@@ -20,17 +20,14 @@ async def load_json(request: web.Request, schema: Schema) -> Any:
 
 def load_query(request: web.Request, schema: Schema) -> Any:
     """The query parameters, loaded by the schema. Raises `Invalid`, also for one that is given twice."""
-    repeated = {name for name in request.query if len(request.query.getall(name)) > 1}
-    if repeated:
-        raise Invalid(
-            "Some fields are not right.", fields=dict.fromkeys(repeated, ("Given more than once.",))
-        )
+    _check_given_once({name for name in request.query if len(request.query.getall(name)) > 1})
     return load(schema, dict(request.query))
 
 
 def load_headers(request: web.Request, schema: Schema) -> Any:
-    """The headers that the schema names. Raises `Invalid`."""
+    """The headers that the schema names. Raises `Invalid`, also for one that is given twice."""
     names = {field.data_key or name for name, field in schema.fields.items()}
+    _check_given_once({name for name in names if len(request.headers.getall(name, ())) > 1})
     return load(schema, {name: request.headers[name] for name in names if name in request.headers})
 
 
@@ -40,6 +37,13 @@ def load(schema: Schema, document: dict[str, Any]) -> Any:
         return schema.load(document)
     except ValidationError as error:
         raise invalid(error) from error
+
+
+def _check_given_once(repeated: set[str]) -> None:
+    if repeated:
+        raise Invalid(
+            "Some fields are not right.", fields=dict.fromkeys(repeated, ("Given more than once.",))
+        )
 
 
 async def _document(request: web.Request) -> Any:

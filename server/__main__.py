@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn
@@ -36,11 +37,12 @@ def serve() -> None:
     try:
         _run(serve_until_stopped(settings))
     except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+        if isinstance(error, socket.gaierror):
+            _fail(f"There is no host {settings.host}. Set HOST.")
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
-        _fail(
-            f"Port {settings.port} on {settings.host} cannot be used: {os.strerror(error.errno)}. Set PORT."
-        )
+        reason = os.strerror(error.errno)
+        _fail(f"Port {settings.port} on {settings.host} cannot be used: {reason}. Set HOST or PORT.")
 
 
 @cli.command()

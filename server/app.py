@@ -1,5 +1,6 @@
 """The composition root: the one place where the parts are made and put together."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from api.application import build_application
 from api.context import Services
+from core.domain.errors import Unavailable
 from core.services.administration import AdministrationService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
@@ -40,9 +42,15 @@ from server.settings import Settings
 
 @asynccontextmanager
 async def opened_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database of the settings, for as long as the block runs."""
+    """The database of the settings, for as long as the block runs. Raises `Unavailable`."""
     if settings.uses_sqlite:
-        Path(settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"The database's folder {folder} cannot be made: {os.strerror(error.errno or 0)}."
+            ) from error
     database = open_database(settings.database_url)
     try:
         yield database

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from api.context import services
+from api.middleware import bearer_token
 from core.domain.errors import Forbidden
 
 Reading = tuple[str, str, str, Callable[[], float]]
@@ -64,7 +65,7 @@ def metrics_route(metrics: Metrics, token: str | None) -> web.RouteDef:
     """GET /metrics, for admins and for whoever holds the metrics token; open to nobody else."""
 
     async def scrape(request: web.Request) -> web.Response:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        given = bearer_token(request)
         if token is None or not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
             caller = await services(request).identity.authenticate(given)
             if not caller.is_admin:

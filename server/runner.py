@@ -2,19 +2,30 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from api.context import json_response
+from api.middleware import common_headers
 from core.domain.ids import new_id
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _logger = logging.getLogger(__name__)
 
 
 class Runner(web.AppRunner):
     """Serves the application; `shutdown_timeout` is how long it waits for requests when it stops."""
+
+    async def setup(self) -> None:
+        await super().setup()
+        server = super().server
+        if server is None:
+            raise RuntimeError("A runner that is set up has a server.")
+        server.request_handler = partial(_answer, server.request_handler)
 
     @property
     def server(self) -> Any:
@@ -49,11 +60,24 @@ class _Connection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         # Neither the answer nor the log repeats what came: it may hold a token, and anybody can send it.
         _logger.debug("not HTTP", extra={"fault": type(exc).__name__})
-        error = {
-            "code": "malformed_request",
-            "message": "The request cannot be read: not HTTP, or a line or header that is too long.",
-            "request_id": new_id(),
-        }
-        response = json_response({"error": error}, status)
+        response = _refused(
+            status,
+            "malformed_request",
+            "The request cannot be read: not HTTP, or a line or header that is too long.",
+        )
         response.force_close()
         return response
+
+
+async def _answer(handler: _Handler, request: web.BaseRequest) -> web.StreamResponse:
+    """What the application answers. It looks at `Expect` before any middleware, and refuses in plain text."""
+    try:
+        return await handler(request)
+    except web.HTTPExpectationFailed as error:
+        return _refused(error.status, "expectation_failed", "Only 100-continue can be expected.")
+
+
+def _refused(status: int, code: str, message: str) -> web.Response:
+    request_id = new_id()
+    error = {"code": code, "message": message, "request_id": request_id}
+    return json_response({"error": error}, status, common_headers(request_id))

@@ -7,8 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
@@ -58,12 +60,16 @@ def read_settings() -> Settings:
     seconds = validate.Range(min=0, min_inclusive=False)
     milliseconds = validate.Range(min=1)
     values: dict[str, Any] = {
-        "host": env.str("HOST", "0.0.0.0" if on_dyno else "127.0.0.1"),  # noqa: S104 - a dyno is behind a router
+        "host": env.str(
+            "HOST",
+            "0.0.0.0" if on_dyno else "127.0.0.1",  # noqa: S104 - a dyno is behind a router
+            validate=validate.Length(min=1),  # an empty one would be every address
+        ),
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "database_url": env.str("DATABASE_URL", _DEFAULT_DATABASE, validate=_check_database),
         "redis_url": env.str("REDIS_URL", None, validate=_check_redis),
-        "secret_key": env.str("SECRET_KEY", "", validate=_check_secret),
-        "metrics_token": env.str("METRICS_TOKEN", None, validate=validate.Length(min=16)),
+        "secret_key": env.str("SECRET_KEY", "", validate=[_check_utf8, _check_secret]),
+        "metrics_token": env.str("METRICS_TOKEN", None, validate=[validate.Length(min=16), _check_utf8]),
         "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
         "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
@@ -134,15 +140,43 @@ def _make_secret(path: Path) -> str:
 def _check_database(url: str) -> None:
     if not re.match(r"sqlite:///.|postgres(ql)?://.", url):
         raise ValidationError("Neither sqlite:///path nor postgresql://….")
+    if not url.startswith("sqlite"):
+        _split(url)
 
 
 def _check_redis(url: str) -> None:
     if not re.match(r"rediss?://.", url):
         raise ValidationError("Not redis://… or rediss://….")
+    parts = _split(url)
+    if not (parts.password or parse_qs(parts.query).get("password") or _is_loopback(parts.hostname)):
+        raise ValidationError("Redis on another machine needs a password: redis://:password@host.")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValidationError("Not a URL: its host or port cannot be read.") from error
+    return parts
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host is not None and (host == "localhost" or ip_address(host).is_loopback)
+    except ValueError:
+        return False
+
+
+def _check_utf8(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError("Not UTF-8.") from error
 
 
 def _check_secret(secret: str) -> None:
-    if secret and len(secret.encode()) < MIN_SECRET_BYTES:
+    if secret and len(secret.encode(errors="surrogateescape")) < MIN_SECRET_BYTES:
         raise ValidationError(f"At least {MIN_SECRET_BYTES} bytes.")
 
 

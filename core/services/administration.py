@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from core.domain.errors import Conflict, Invalid
 from core.domain.identity import AddKey, AddProject, AddUser
 from core.domain.principals import ADMIN, Scope
-from core.domain.rooms import ID_PATTERN
+from core.domain.rooms import ID_PATTERN, is_room
 from core.ports.log import Log, Unit
 from core.services.identity import KEY_PREFIX, hash_key
 from core.services.passwords import Passwords
 
 MIN_PASSWORD_LENGTH = 8
+MAX_PASSWORD = 1_000
+MAX_NAME = 200
 _LOCALE_PATTERN = r"(?=.{2,16}$)[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105 - printed in the README
@@ -48,14 +50,19 @@ class AdministrationService:
         Raises `Invalid` for a role we do not have or a weak password, `Conflict` for a taken username.
         """
         self._check_roles(roles.union(*projects.values()))
+        _check_text("password", password, MAX_PASSWORD)
         if len(password) < MIN_PASSWORD_LENGTH:
             raise Invalid("Too short.", fields={"password": [f"At least {MIN_PASSWORD_LENGTH} characters."]})
         if not re.fullmatch(ID_PATTERN, username):
             raise Invalid(
                 "Not a username.", fields={"username": ["Letters, digits and _.@~|+-, at most 128."]}
             )
+        _check_text("name", name, MAX_NAME)  # after the username, which may stand for it
         if not re.fullmatch(_LOCALE_PATTERN, locale):
             raise Invalid("Not a locale.", fields={"locale": ["A language tag such as zh-CN."]})
+        for project_id in projects:
+            if not re.fullmatch(ID_PATTERN, project_id):
+                raise Invalid("Not a project id.", fields={"projects": [f"Not an id: {_shown(project_id)}."]})
         for project_id in projects:
             await self._ensure_project(project_id, project_id)
         change = AddUser(
@@ -72,8 +79,16 @@ class AdministrationService:
     async def add_key(self, name: str, *, scope: Scope, user_id: str | None) -> str:
         """Create an API key and return it: this is the only time it can be seen.
 
-        Raises `NotFound` for an unknown user.
+        Raises `NotFound` for an unknown user, `Invalid` for a room that there cannot be.
         """
+        _check_text("name", name, MAX_NAME)
+        _check_text("user", user_id or "-", MAX_NAME)
+        for type_ in scope.types:
+            _check_text("types", type_, MAX_NAME)
+        for room in scope.rooms:
+            _check_text("rooms", room, MAX_NAME)
+            if not room.endswith("*") and not is_room(room, self._roles):
+                raise Invalid("Not a room.", fields={"rooms": [f"Not a room: {room}."]})
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         change = AddKey(name=name, key_hash=hash_key(key), scope=scope, user_id=user_id)
         await self._log.commit(Unit("operator", changes=(change,)))
@@ -99,12 +114,21 @@ class AdministrationService:
 
     def _check_roles(self, roles: frozenset[str]) -> None:
         if unknown := sorted(roles - self._roles):
-            raise Invalid("There is no such role.", fields={"roles": [f"Not a role: {', '.join(unknown)}."]})
+            told = ", ".join(map(_shown, unknown))
+            raise Invalid("There is no such role.", fields={"roles": [f"Not a role: {told}."]})
 
     async def _ensure_project(self, project_id: str, name: str) -> None:
-        if not re.fullmatch(ID_PATTERN, project_id):
-            raise Invalid("Not a project id.", fields={"projects": [f"Not an id: {project_id}."]})
         try:
             await self._log.commit(Unit("operator", changes=(AddProject(id=project_id, name=name),)))
         except Conflict:
             return
+
+
+def _check_text(field: str, text: str, longest: int) -> None:
+    """What a shell hands over need be no text: bytes that are not UTF-8 come as lone surrogates."""
+    if not 0 < len(text) <= longest or _shown(text) != text:
+        raise Invalid("Not a text.", fields={field: [f"A text of 1 to {longest} characters."]})
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -154,7 +154,7 @@ def test_wrong_use_is_exit_code_2_with_a_hint(run):
 
 def test_every_fault_of_the_settings_is_told_at_once(run):
     for command in (("serve",), ("migrate",), ("demo",), ("user", "add", "x"), ("key", "add", "x")):
-        result = run(*command, PORT="x", ROLES="Admin", DYNO="web.1", SECRET_KEY="", REDIS_URL="redis://x")
+        result = run(*command, PORT="x", ROLES="Admin", DYNO="web.1", SECRET_KEY="", REDIS_URL="redis://:p@x")
         failed(result, "PORT:", "ROLES:", "DATABASE_URL:", "SECRET_KEY:")
 
 
@@ -162,6 +162,55 @@ def test_a_taken_port_is_said_in_a_line(run, tmp_path, path):
     run("migrate")
     with ServerProcess(f"sqlite:///{path}", log_path=tmp_path / "server.log") as server:
         failed(run("serve", PORT=str(server.port)), f"Port {server.port}", "PORT")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "nowhere.invalid"])
+def test_a_host_that_cannot_be_had_is_said_in_a_line(run, host):
+    run("migrate")
+
+    failed(run("serve", HOST=host, PORT="0"), host, "HOST")
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("demo",), ("user", "add", "x")])
+def test_a_folder_that_cannot_be_made_is_said_in_a_line(run, command):
+    failed(run(*command, DATABASE_URL="sqlite:////dev/null/var/log.db"), "/dev/null/var")
+
+
+NOT_TEXT = "\udcff"
+
+
+@pytest.mark.usefixtures("migrated")
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("user", "add", "x", "--name", NOT_TEXT), "name"),
+        (("user", "add", "x", "--name", "x" * 201), "name"),
+        (("user", "add", NOT_TEXT), "username"),
+        (("user", "add", "x", "--project", NOT_TEXT), "projects"),
+        (("key", "add", NOT_TEXT), "name"),
+        (("key", "add", ""), "name"),
+        (("key", "add", "x" * 201), "name"),
+        (("key", "add", "bot", "--room", NOT_TEXT), "rooms"),
+        (("key", "add", "bot", "--room", "projekt:1"), "rooms"),
+        (("key", "add", "bot", "--room", "role:nobody"), "rooms"),
+        (("key", "add", "bot", "--type", NOT_TEXT), "types"),
+        (("key", "add", "bot", "--type", ""), "types"),
+        (("key", "add", "bot", "--user", NOT_TEXT), "user"),
+    ],
+)
+def test_what_the_shell_hands_over_is_checked_like_what_comes_by_http(run, path, arguments, field):
+    failed(run(*arguments), f"{field}:")
+
+    assert rows(path, 'SELECT username FROM "user"') == []
+    assert rows(path, "SELECT count(*) FROM api_key") == [(0,)]
+    assert rows(path, "SELECT count(*) FROM project") == [(0,)]
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_password_that_is_no_text_is_refused(run, path):
+    failed(run("user", "add", "x", NOTIFY_PASSWORD=NOT_TEXT * 9), "password:")
+
+    assert rows(path, 'SELECT username FROM "user"') == []
 
 
 def test_migrating_again_changes_nothing(run, path):

@@ -107,9 +107,11 @@ def test_database_urls_are_taken_as_platforms_write_them(read, url):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("PORT", "x"), ("PORT", "65536"), ("PORT", "-1"), ("PORT", ""),
+        ("HOST", ""), ("PORT", "x"), ("PORT", "65536"), ("PORT", "-1"), ("PORT", ""),
         ("DATABASE_URL", "mysql://x"), ("DATABASE_URL", "sqlite://"), ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "notify.db"),
-        ("REDIS_URL", "http://x"), ("REDIS_URL", "localhost:6379"), ("SECRET_KEY", "x" * 31), ("METRICS_TOKEN", "short"),
+        ("DATABASE_URL", "postgresql://[x/y"), ("DATABASE_URL", "postgresql://u:p@db:99999/x"), ("DATABASE_URL", "postgres://db:x/y"),
+        ("REDIS_URL", "http://x"), ("REDIS_URL", "localhost:6379"), ("REDIS_URL", "redis://[x"), ("REDIS_URL", "redis://:p@r:99999"),
+        ("SECRET_KEY", "x" * 31), ("SECRET_KEY", "\udcff" * 40), ("METRICS_TOKEN", "short"), ("METRICS_TOKEN", "\udcff" * 40),
         ("CORS_ORIGINS", "*"), ("CORS_ORIGINS", "https://*.example"), ("CORS_ORIGINS", "https://a.example/"),
         ("CORS_ORIGINS", "a.example"), ("CORS_ORIGINS", "https://a.example,*"), ("CORS_ORIGINS", "null"),
         ("ROLES", "annotator"), ("ROLES", "admin,Reviewer"), ("ROLES", "admin,a b"), ("ROLES", ""),
@@ -126,10 +128,28 @@ def test_a_wrong_value_is_told_by_the_name_of_its_setting(faults, name, value):
 
 
 def test_all_faults_are_told_in_one_message(faults):
-    told = faults(PORT="x", ROLES="", LOG_LEVEL="LOUD", DYNO="web.1", REDIS_URL="redis://r", SECRET_KEY="")
+    told = faults(PORT="x", ROLES="", LOG_LEVEL="LOUD", DYNO="web.1", REDIS_URL="redis://:p@r", SECRET_KEY="")
 
     names = {line.partition(":")[0] for line in told}
     assert names == {"PORT", "ROLES", "LOG_LEVEL", "DATABASE_URL", "SECRET_KEY"}
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://r", "redis://r.example:6379/0", "rediss://10.0.0.1", "redis://user@r", "redis://:@r"]
+)
+def test_redis_elsewhere_needs_a_password(faults, url):
+    assert faults(SECRET_KEY=SECRET, REDIS_URL=url)[0].startswith("REDIS_URL: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:6379/0", "redis://127.0.0.1", "redis://127.1.2.3:6379", "redis://[::1]:6379",
+        "redis://:p@r", "rediss://user:p@r.example:6380/1", "redis://r?password=p",
+    ],
+)  # fmt: skip
+def test_redis_here_or_with_a_password_is_taken(read, url):
+    assert read(SECRET_KEY=SECRET, REDIS_URL=url).redis_url == url
 
 
 def test_faults_never_repeat_a_value(faults):
@@ -150,7 +170,7 @@ def test_a_dyno_listens_to_its_router_and_needs_a_database_that_stays(read, faul
     assert (settings.host, settings.port) == ("0.0.0.0", 5000)  # noqa: S104
 
 
-@pytest.mark.parametrize("variables", [{"DATABASE_URL": "postgresql://db/x"}, {"REDIS_URL": "redis://r"}])
+@pytest.mark.parametrize("variables", [{"DATABASE_URL": "postgresql://db/x"}, {"REDIS_URL": "redis://:p@r"}])
 def test_servers_that_share_something_share_a_secret(faults, variables):
     assert faults(**variables)[0].startswith("SECRET_KEY:")
 
