@@ -1,6 +1,7 @@
 """One way to run SQL on SQLite and on PostgreSQL: a plain function over a connection, run off the event loop."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,6 +23,7 @@ Work = Callable[[Connection], T]
 STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
 _BUSY_TIMEOUT_MS = 5_000
+_SWITCH_PAUSE_S = 0.01
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58")
 """Classes of SQLSTATE: connection, resources, an operator's doing, the system below."""
 _TRUSTED_S = 1.0
@@ -144,12 +146,9 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"busy_timeout={_BUSY_TIMEOUT_MS}",
-        ):
+        for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
+        _use_wal(connection)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -158,6 +157,20 @@ def _sqlite_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. The switch asks no busy handler: of two that open a new file at once, one has to try again."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1_000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_SWITCH_PAUSE_S)
+        else:
+            return
 
 
 class _PostgresDatabase:

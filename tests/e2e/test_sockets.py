@@ -27,6 +27,16 @@ def server(sqlite_demo: Path, tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def common_server(sqlite_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """For tests that leave nothing in the log: they share one."""
+    folder = tmp_path_factory.mktemp("common")
+    copy = folder / "log.db"
+    copy.write_bytes(sqlite_demo.read_bytes())
+    with demo_server(f"sqlite:///{copy}", folder) as server:
+        yield server
+
+
 class Heard(Recorder):
     def of(self, event: str) -> list[Any]:
         return [payload for name, payload in self if name == event]
@@ -73,17 +83,17 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_a_connection_is_refused_with_the_right_code_and_hears_nothing(
-    server: ServerProcess, name: str
+    common_server: ServerProcess, name: str
 ):
     auth, code = REFUSED[name]
-    async with connected(server.url, auth) as (heard, _):
+    async with connected(common_server.url, auth) as (heard, _):
         await until(lambda: heard.of("connect_error"))
         assert heard.of("connect_error") == [{"message": "unauthorized", "data": {"code": code}}]
         assert [event for event, _ in heard if event in EVENTS] == []
 
 
-async def test_a_signed_token_of_a_person_is_let_in(server: ServerProcess):
-    async with connected(server.url, {"token": token()}) as (heard, _):
+async def test_a_signed_token_of_a_person_is_let_in(common_server: ServerProcess):
+    async with connected(common_server.url, {"token": token()}) as (heard, _):
         await until(lambda: heard.of("summary"))
 
 
@@ -98,20 +108,20 @@ async def test_a_signed_token_of_a_person_is_let_in(server: ServerProcess):
     ],
 )
 async def test_a_claim_that_means_nothing_is_answered_by_not_recovered(
-    server: ServerProcess, claim: dict[str, Any]
+    common_server: ServerProcess, claim: dict[str, Any]
 ):
-    async with connected(server.url, {"token": token(), **claim}) as (heard, _):
+    async with connected(common_server.url, {"token": token(), **claim}) as (heard, _):
         await until(lambda: heard.of("summary"))
         assert set(heard.of("session")[0]["recovered"].values()) == {False}
         assert heard.of("summary")[0]["recovered"] is False
 
 
-async def test_a_position_above_the_head_is_not_recovered_and_the_others_are(server: ServerProcess):
-    async with connected(server.url, {"token": token()}) as (heard, _):
+async def test_a_position_above_the_head_is_not_recovered_and_the_others_are(common_server: ServerProcess):
+    async with connected(common_server.url, {"token": token()}) as (heard, _):
         await until(lambda: heard.of("summary"))
         session = heard.of("session")[0]
     claim = {"epoch": session["epoch"], "position": {**session["position"], "user:1": 10**9}}
-    async with connected(server.url, {"token": token(), **claim}) as (heard, _):
+    async with connected(common_server.url, {"token": token(), **claim}) as (heard, _):
         await until(lambda: heard.of("summary"))
         recovered = heard.of("session")[0]["recovered"]
         assert recovered.pop("user:1") is False
@@ -137,7 +147,9 @@ async def test_events_come_in_the_documented_order(server: ServerProcess):
 
 
 @pytest.mark.parametrize("event", OBJECT_EVENTS)
-async def test_an_event_of_the_wrong_shape_is_answered_and_hurts_nobody(server: ServerProcess, event: str):
+async def test_an_event_of_the_wrong_shape_is_answered_and_hurts_nobody(
+    common_server: ServerProcess, event: str
+):
     wrong = [None, 7, "text", [], [1], {}, {"nonsense": 1}, {"epoch": 5}, {"ids": "x"}, {"all": "yes"}]
     wrong += [
         {"epoch": "e", "position": {"user:1": "x"}},
@@ -145,7 +157,7 @@ async def test_an_event_of_the_wrong_shape_is_answered_and_hurts_nobody(server: 
         {"through": {"a": -1}},
         {"ids": [], "all": True},
     ]
-    async with connected(server.url, {"token": token()}) as (heard, client):
+    async with connected(common_server.url, {"token": token()}) as (heard, client):
         await until(lambda: heard.of("summary"))
         for payload in wrong:
             answer = await client.call(event, payload)
@@ -252,14 +264,14 @@ async def test_logging_out_ends_the_live_sessions_of_that_login_only(server: Ser
             assert heard.of("connect_error")[0]["data"]["code"] == "token_revoked"
 
 
-async def test_an_api_key_of_a_person_may_listen_and_one_of_nobody_may_not(server: ServerProcess):
+async def test_an_api_key_of_a_person_may_listen_and_one_of_nobody_may_not(common_server: ServerProcess):
     listening, publishing = [
-        await _key(server, *options) for options in (("--user", "1"), ("--room", "user:*"))
+        await _key(common_server, *options) for options in (("--user", "1"), ("--room", "user:*"))
     ]
-    async with connected(server.url, {"token": listening}) as (heard, _):
+    async with connected(common_server.url, {"token": listening}) as (heard, _):
         await until(lambda: heard.of("summary"))
         assert heard.of("session")[0]["user_id"] == "1"
-    async with connected(server.url, {"token": publishing}) as (heard, _):
+    async with connected(common_server.url, {"token": publishing}) as (heard, _):
         await until(lambda: heard.of("connect_error"))
 
 
