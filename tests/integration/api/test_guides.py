@@ -19,8 +19,7 @@ CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 @pytest.fixture
 def running(server):
-    if shutil.which("curl") is None:
-        pytest.skip("curl is needed")
+    assert shutil.which("curl"), "curl is needed: tests/install_services.sh says how to get it"
     return server
 
 
