@@ -26,7 +26,7 @@ run: install ## Start the server with demo users on http://localhost:8000 (HOST 
 
 .PHONY: test
 test: .venv/dev services $(JS_TESTS_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
-	@$(WITH_VENV) python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(WITH_VENV) python -m pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: .venv/dev ## Lint, check the format, the types, the layers and the docs.

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.support.stage import PASSWORD, Recorder, demo_server, log_in, until
 WRITERS = 50
 PUBLISHES = 200
 CUT_EVERY = 500
+KILLED_AT = (2_000, 5_000, 8_000)
 PEOPLE = ("zhangsan", "lisi", "wangwu", "admin", "zhaoliu")
 ROOMS = (
     *(f"user:{number}" for number in range(1, 6)),
@@ -104,10 +105,15 @@ async def cut_again_and_again(proxy: TcpProxy, accepted: Recorder) -> None:
         proxy.sever()
 
 
-async def run_everything(
-    server: ServerProcess, folder: Path, trouble: Callable[[Recorder], Awaitable[None]]
-) -> None:
-    """All writers and listeners with connections that are cut all the time, and more trouble in the middle."""
+async def kill_in_the_middle(server: ServerProcess, accepted: Recorder) -> None:
+    for moment in KILLED_AT:
+        await until(lambda moment=moment: len(accepted) >= moment, 60)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+
+
+async def run_everything(server: ServerProcess, folder: Path) -> None:
+    """All writers, and listeners that lose their connections all the time and the server now and then."""
     accepted = Recorder()
     async with ClientSession() as http, TcpProxy(server.url) as proxy:
         people = []
@@ -118,10 +124,10 @@ async def run_everything(
         admin = next(person for person in people if person["name"] == "admin")
         async with _all(listening(proxy.url, person, folder) for person in people) as listeners:
             cutting = asyncio.create_task(cut_again_and_again(proxy, accepted))
-            troubling = asyncio.create_task(trouble(accepted))
+            killing = asyncio.create_task(kill_in_the_middle(server, accepted))
             async with Publisher(server.url, token=admin["token"]) as publisher:
                 await asyncio.gather(*(write(publisher, number, accepted) for number in range(WRITERS)))
-            await troubling
+            await killing
             await cutting
             assert len({nid for nid, _ in accepted}) == WRITERS * PUBLISHES
             for listener in listeners:
@@ -145,28 +151,11 @@ def server(demo_url: str, tmp_path: Path) -> ServerProcess:
     return server
 
 
-async def test_every_accepted_publish_is_shown_once_in_order_while_connections_are_cut(
+async def test_every_accepted_publish_is_shown_once_in_order_though_connections_are_cut_and_the_server_is_killed(
     server: ServerProcess, tmp_path: Path
 ):
-    async def no_more(_: Recorder) -> None:
-        return
-
     await asyncio.to_thread(server.start)
     try:
-        await run_everything(server, tmp_path, no_more)
-    finally:
-        await asyncio.to_thread(server.stop)
-
-
-async def test_the_same_while_the_server_is_killed_and_started_again(server: ServerProcess, tmp_path: Path):
-    async def kill_it_three_times(accepted: Recorder) -> None:
-        for moment in (2_000, 5_000, 8_000):
-            await until(lambda moment=moment: len(accepted) >= moment, 60)
-            await asyncio.to_thread(server.kill)
-            await asyncio.to_thread(server.start)
-
-    await asyncio.to_thread(server.start)
-    try:
-        await run_everything(server, tmp_path, kill_it_three_times)
+        await run_everything(server, tmp_path)
     finally:
         await asyncio.to_thread(server.stop)
