@@ -1,6 +1,7 @@
 """Identifiers: ULIDs, so that ids sort by the time they were made and need no coordination."""
 
 import secrets
+import threading
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -8,15 +9,20 @@ ID_PATTERN = rf"[{_ALPHABET}]{{26}}"
 
 
 class _Ulids:
-    """Makes ULIDs that ascend within this process, also within a millisecond and when the clock steps back."""
+    """Makes ULIDs that ascend within this process, also within a millisecond and when the clock steps back.
+
+    From any thread: what SQL runs in threads makes ids as well.
+    """
 
     def __init__(self) -> None:
         self._last = 0
+        self._turn = threading.Lock()
 
     def next(self) -> str:
         fresh = time.time_ns() // 1_000_000 << 80 | secrets.randbits(79)
-        self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
-        return "".join(_ALPHABET[self._last >> shift & 31] for shift in range(125, -1, -5))
+        with self._turn:
+            made = self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
+        return "".join(_ALPHABET[made >> shift & 31] for shift in range(125, -1, -5))
 
 
 new_id = _Ulids().next

@@ -14,7 +14,11 @@ DEFAULT_ROLES = ("annotator", "reviewer", ADMIN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A local person. `projects` maps project id to the roles in that project."""
+    """A person: ours, or of an outside `issuer`. `projects` maps project id to the roles in that project.
+
+    `generation` counts the times all their logins were ended. Outside people have tokens we do not sign: those of
+    `logged_out_at` and before are void, and `claims_at` is the moment of the newest claims seen.
+    """
 
     id: str
     username: str
@@ -24,6 +28,10 @@ class User:
     locale: str
     disabled: bool = False
     password_hash: str = ""
+    generation: int = 0
+    issuer: str | None = None
+    claims_at: datetime | None = None
+    logged_out_at: datetime | None = None
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -60,6 +68,7 @@ class ApiKey:
     key_hash: str
     scope: Scope
     user_id: str | None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +76,15 @@ class Principal:
     """The authenticated caller.
 
     `user` is the person, None for a program of its own; `sender` owns idempotency keys and sent notifications;
-    `login_id` names the login that a token belongs to; `expires_at` is when the credential ends by itself.
+    `login_id` names the login that a token belongs to, `key_id` the key; `expires_at` is when the credential ends
+    by itself.
     """
 
     sender: str
     user: User | None
     scope: Scope | None = None
     login_id: str | None = None
+    key_id: str | None = None
     expires_at: datetime | None = None
 
     @property
@@ -90,6 +101,17 @@ class Principal:
         if self.user is None:
             raise Forbidden("This API key belongs to no user; it can publish, not read.")
         return self.user
+
+    @property
+    def credential_id(self) -> str | None:
+        """What can be revoked to end whatever lives by this credential."""
+        return self.login_id or self.key_id
+
+    def is_ended_by(self, present: User) -> bool:
+        """Whether all logins of the person were ended since this one was let in. Keys are no logins."""
+        return (
+            self.login_id is not None and self.user is not None and self.user.generation != present.generation
+        )
 
     def check_is_person(self) -> None:
         """Raises `Forbidden` for a key that belongs to nobody: it has no rooms to listen in."""

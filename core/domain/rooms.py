@@ -38,6 +38,12 @@ def is_room(name: str, roles: Iterable[str]) -> bool:
     return role is None or role in roles
 
 
+def user_of(room: str) -> str | None:
+    """The person whose own room it is, or None."""
+    match = _SHAPE.fullmatch(room)
+    return match["user"] if match else None
+
+
 def project_of(room: str) -> str | None:
     """The project that the room belongs to, or None."""
     match = _SHAPE.fullmatch(room)

@@ -1,9 +1,9 @@
 """Identity: who the known people and programs are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from core.domain.membership import Interval
+from core.domain.membership import Interval, RoomChanges, Standing
 from core.domain.principals import ApiKey, User
 
 
@@ -24,3 +24,11 @@ class Identity(Protocol):
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         """The person's membership of these rooms, closed intervals included."""
+
+    async def standing(self, user_id: str, credentials: Iterable[str]) -> Standing:
+        """What the person may hear, over their present rooms, and which of these token, login and key ids are
+        over; in one snapshot. Nobody, and all of them over, for a person who is gone or disabled.
+        """
+
+    async def changes_since(self, known: Mapping[str, int]) -> dict[str, RoomChanges]:
+        """Who moved in rooms since their membership counters were as `known`; rooms without a change are absent."""

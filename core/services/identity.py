@@ -105,14 +105,18 @@ class IdentityService:
         token = self._tokens.verify(refresh_token, "refresh")
         if await self._identity.is_revoked([token.login_id]):
             raise Unauthenticated("This login has ended.", code="token_revoked")
+        user = await self._person_of(token)
         try:
             await self._log.commit(
-                _revocation(token.user_id, RevokeToken(id=token.id, expires_at=token.expires_at, once=True))
+                _revocation(
+                    token.user_id,
+                    RevokeToken(id=token.id, user_id=token.user_id, expires_at=token.expires_at, once=True),
+                )
             )
         except Unauthenticated:
             await self._end(token.user_id, token.login_id)
             raise
-        return self._issue(await self._present_user(token.user_id), token.login_id)
+        return self._issue(user, token.login_id)
 
     async def logout(self, principal: Principal) -> None:
         """End the login that the caller's token belongs to, with all its tokens and live sessions."""
@@ -126,7 +130,9 @@ class IdentityService:
 
     async def _end(self, user_id: str, login_id: str) -> None:
         until = clock.now() + timedelta(seconds=REFRESH_LIFETIME_S)
-        await self._log.commit(_revocation(user_id, RevokeToken(id=login_id, expires_at=until)))
+        await self._log.commit(
+            _revocation(user_id, RevokeToken(id=login_id, user_id=user_id, expires_at=until))
+        )
         self._remembered.clear()
         self._reading.clear()
         self._publisher.login_ended(login_id)
@@ -134,7 +140,7 @@ class IdentityService:
     async def _of_token(self, token: Token) -> Principal:
         if await self._identity.is_revoked([token.id, token.login_id]):
             raise Unauthenticated("The token was revoked.", code="token_revoked")
-        user = await self._present_user(token.user_id)
+        user = await self._person_of(token)
         return Principal(
             sender=f"user:{user.id}", user=user, login_id=token.login_id, expires_at=token.expires_at
         )
@@ -144,7 +150,19 @@ class IdentityService:
         if found is None:
             raise Unauthenticated("The API key is not known.")
         user = None if found.user_id is None else await self._present_user(found.user_id)
-        return Principal(sender=f"key:{found.id}", user=user, scope=found.scope)
+        return Principal(
+            sender=f"key:{found.id}",
+            user=user,
+            scope=found.scope,
+            key_id=found.id,
+            expires_at=found.expires_at,
+        )
+
+    async def _person_of(self, token: Token) -> User:
+        user = await self._present_user(token.user_id)
+        if user.generation != token.generation:
+            raise Unauthenticated("All logins of this account were ended.", code="token_revoked")
+        return user
 
     async def _present_user(self, user_id: str) -> User:
         user = await self._identity.user(user_id)
@@ -155,8 +173,8 @@ class IdentityService:
     def _issue(self, user: User, login_id: str) -> Login:
         return Login(
             user=user,
-            access_token=self._tokens.access(user.id, login_id),
-            refresh_token=self._tokens.refresh(user.id, login_id),
+            access_token=self._tokens.access(user, login_id),
+            refresh_token=self._tokens.refresh(user, login_id),
         )
 
 

@@ -7,6 +7,7 @@ import jwt
 
 from core.domain.errors import Unauthenticated
 from core.domain.ids import new_id
+from core.domain.principals import User
 
 ACCESS_LIFETIME_S = 15 * 60
 REFRESH_LIFETIME_S = 30 * 24 * 3600
@@ -19,11 +20,12 @@ _REQUIRED = ["sub", "exp", "iat", "iss", "aud", "jti", "sid", "use"]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A verified token. `login_id` is the login it descends from."""
+    """A verified token. `login_id` is the login it descends from, `generation` the person's when it was issued."""
 
     id: str
     user_id: str
     login_id: str
+    generation: int
     expires_at: datetime
 
 
@@ -33,11 +35,11 @@ class Tokens:
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
-    def access(self, user_id: str, login_id: str) -> str:
-        return self._sign(user_id, login_id, "access", ACCESS_LIFETIME_S)
+    def access(self, user: User, login_id: str) -> str:
+        return self._sign(user, login_id, "access", ACCESS_LIFETIME_S)
 
-    def refresh(self, user_id: str, login_id: str) -> str:
-        return self._sign(user_id, login_id, "refresh", REFRESH_LIFETIME_S)
+    def refresh(self, user: User, login_id: str) -> str:
+        return self._sign(user, login_id, "refresh", REFRESH_LIFETIME_S)
 
     def verify(self, encoded: str, use: str) -> Token:
         """The token, if it is ours, meant for this use, and of this moment.
@@ -57,22 +59,26 @@ class Tokens:
             raise Unauthenticated("The token has expired.", code="token_expired") from error
         except (jwt.InvalidTokenError, ValueError, TypeError) as error:
             raise Unauthenticated("The token is not valid.") from error
-        if claims["use"] != use or not all(isinstance(claims[name], str) for name in ("jti", "sub", "sid")):
+        texts = all(isinstance(claims[name], str) for name in ("jti", "sub", "sid"))
+        generation = claims.get("gen", 0)  # tokens of before there were generations belong to the first
+        if claims["use"] != use or not texts or not isinstance(generation, int):
             raise Unauthenticated("The token is not valid here.")
         return Token(
             id=claims["jti"],
             user_id=claims["sub"],
             login_id=claims["sid"],
+            generation=generation,
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )
 
-    def _sign(self, user_id: str, login_id: str, use: str, lifetime_s: int) -> str:
+    def _sign(self, user: User, login_id: str, use: str, lifetime_s: int) -> str:
         now = datetime.now(UTC)
         claims = {
             "iss": _ISSUER,
             "aud": _AUDIENCE,
-            "sub": user_id,
+            "sub": user.id,
             "sid": login_id,
+            "gen": user.generation,
             "jti": new_id(),
             "use": use,
             "iat": now,

@@ -11,7 +11,7 @@ from core.domain.inbox import Receipt
 from core.domain.membership import FOREVER, due_runs
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.identity import intervals
+from core.store.membership import intervals
 
 _MAX_BRANCHES = 50
 """Selects in one statement: SQLite refuses more than 500, and PostgreSQL plans hundreds for longer than it runs them."""

@@ -13,6 +13,7 @@ from core.store import tables
 from core.store.appender import Outcome
 from core.store.changes import EXECUTORS, lock_order
 from core.store.dialects import among, insert
+from core.store.membership import move_members
 from core.store.notifications import amend_notifications, store_notifications
 from core.store.progress import LockedHead, Progress
 from core.store.rows import amendment_json
@@ -54,7 +55,7 @@ class GroupCommit:
         amend_notifications(connection, units)
         store_notifications(connection, units)
         heads = self._lock_heads(connection, units)
-        _open_memberships(connection, units, heads)
+        move_members(connection, (move for progress in units for move in progress.moves), heads)
         appended = _append(connection, units, heads)
         _save_heads(connection, heads)
         return [
@@ -71,7 +72,7 @@ class GroupCommit:
             room
             for progress in units
             if progress.appends
-            for group in (*(d.rooms for d in progress.unit.drafts), *(j.rooms for j in progress.joins))
+            for group in (*(d.rooms for d in progress.unit.drafts), *(move.rooms for move in progress.moves))
             for room in group
         }
         if not rooms:
@@ -109,22 +110,7 @@ def _run_changes(connection: Connection, progress: Progress) -> None:
         return
     savepoint.commit()
     progress.results = tuple(change.result for change in done)
-    progress.joins = tuple(change.joins for change in done if change.joins)
-
-
-def _open_memberships(
-    connection: Connection, units: Sequence[Progress], heads: Mapping[str, LockedHead]
-) -> None:
-    """A new member's interval starts at the head of this moment, in their own room at the beginning."""
-    rows: list[dict[str, Any]] = []
-    for progress in units:
-        for joins in progress.joins:
-            for room in joins.rooms:
-                heads[room].members += 1
-                since = 0 if room == joins.own_room else heads[room].head
-                rows.append({"user_id": joins.user_id, "room": room, "since": since})
-    if rows:
-        connection.execute(insert(connection, tables.membership), rows)
+    progress.moves = tuple(change.moves for change in done if change.moves)
 
 
 def _append(

@@ -1,17 +1,17 @@
 """Identity on SQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import Connection, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain import clock
-from core.domain.membership import Interval
+from core.domain.membership import Interval, RoomChanges, Standing
 from core.domain.principals import ApiKey, Scope, User
 from core.store import tables
 from core.store.database import Database
-from core.store.dialects import among
+from core.store.membership import changes_since, intervals
 
 
 class SqlIdentity:
@@ -21,23 +21,32 @@ class SqlIdentity:
         self._database = database
 
     async def user(self, user_id: str) -> User | None:
-        return await self._database.read(partial(_user, where=tables.user.c.id == user_id))
+        return await self._database.read(partial(user_where, where=tables.user.c.id == user_id))
 
     async def user_by_name(self, username: str) -> User | None:
-        return await self._database.read(partial(_user, where=tables.user.c.username == username))
+        return await self._database.read(partial(user_where, where=tables.user.c.username == username))
 
     async def key(self, key_hash: str) -> ApiKey | None:
         return await self._database.read(partial(_key, key_hash=key_hash))
 
     async def is_revoked(self, ids: Iterable[str]) -> bool:
-        return await self._database.read(partial(_is_revoked, ids=tuple(ids)))
+        return bool(await self._database.read(partial(_revoked, ids=tuple(ids))))
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         return await self._database.read(partial(intervals, user_id=user_id, rooms=tuple(rooms)))
 
+    async def standing(self, user_id: str, credentials: Iterable[str]) -> Standing:
+        work = partial(_standing, user_id=user_id, credentials=tuple(credentials))
+        return await self._database.read(work, snapshot=True)
 
-def _user(connection: Connection, where: ColumnElement[bool]) -> User | None:
-    row = connection.execute(select(tables.user).where(where)).one_or_none()
+    async def changes_since(self, known: Mapping[str, int]) -> dict[str, RoomChanges]:
+        return await self._database.read(partial(changes_since, known=known)) if known else {}
+
+
+def user_where(connection: Connection, where: ColumnElement[bool], *, lock: bool = False) -> User | None:
+    """A person with their roles and projects; with `lock`, nobody else changes them until the transaction ends."""
+    found = select(tables.user).where(where)
+    row = connection.execute(found.with_for_update() if lock else found).one_or_none()
     if row is None:
         return None
     member = tables.project_member.c
@@ -51,6 +60,10 @@ def _user(connection: Connection, where: ColumnElement[bool]) -> User | None:
         locale=row.locale,
         disabled=row.disabled_at is not None,
         password_hash=row.password_hash,
+        generation=row.generation,
+        issuer=row.issuer,
+        claims_at=row.claims_at,
+        logged_out_at=row.logged_out_at,
     )
 
 
@@ -64,20 +77,26 @@ def _key(connection: Connection, key_hash: str) -> ApiKey | None:
     if row is None:
         return None
     scope = Scope(rooms=tuple(row.rooms), types=tuple(row.types))
-    return ApiKey(id=row.id, name=row.name, key_hash=row.key_hash, scope=scope, user_id=row.user_id)
-
-
-def _is_revoked(connection: Connection, ids: Sequence[str]) -> bool:
-    token = tables.revoked_token.c
-    return bool(connection.execute(select(exists(select(token.id).where(token.id.in_(ids))))).scalar_one())
-
-
-def intervals(connection: Connection, user_id: str, rooms: Sequence[str]) -> tuple[Interval, ...]:
-    """The person's membership of these rooms, closed intervals included."""
-    membership = tables.membership.c
-    rows = connection.execute(
-        select(membership.room, membership.since, membership.until)
-        .where(membership.user_id == user_id, among(connection, membership.room, rooms))
-        .order_by(membership.room, membership.since)
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        key_hash=row.key_hash,
+        scope=scope,
+        user_id=row.user_id,
+        expires_at=row.expires_at,
     )
-    return tuple(Interval(row.room, row.since, row.until) for row in rows)
+
+
+def _revoked(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Which of these tokens, logins and keys are over by somebody's doing."""
+    token, key = tables.revoked_token.c, tables.api_key.c
+    tokens = connection.execute(select(token.id).where(token.id.in_(ids))).scalars()
+    keys = connection.execute(select(key.id).where(key.id.in_(ids), key.revoked_at.is_not(None))).scalars()
+    return frozenset((*tokens, *keys))
+
+
+def _standing(connection: Connection, user_id: str, credentials: Sequence[str]) -> Standing:
+    user = user_where(connection, tables.user.c.id == user_id)
+    if user is None or user.disabled:
+        return Standing(None, (), frozenset(credentials))
+    return Standing(user, intervals(connection, user_id, user.rooms), _revoked(connection, credentials))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from core.domain.errors import DomainError
 from core.domain.notifications import Head
 from core.ports.log import Appended, Unit
-from core.store.changes import Joins
+from core.store.done import Moves
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class Progress:
     unit: Unit
     refusal: DomainError | None = None
     results: tuple[object, ...] = ()
-    joins: tuple[Joins, ...] = ()
+    moves: tuple[Moves, ...] = ()
     before: Appended | None = None
 
     @property

@@ -80,7 +80,8 @@ membership = Table(
     _room(primary_key=True),
     Column("since", BigInteger, primary_key=True, autoincrement=False),
     Column("until", BigInteger),
-    Index(None, "room"),
+    Column("changed", BigInteger, nullable=False, server_default=text("0")),
+    Index(None, "room", "changed"),
 )
 
 notification = Table(
@@ -105,6 +106,12 @@ notification = Table(
     Column("expires_at", UtcDateTime),
     Column("retracted_at", UtcDateTime),
     UniqueConstraint("sender", "idempotency_key"),
+    Index(
+        None,
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL AND title <> ''"),
+        postgresql_where=text("expires_at IS NOT NULL AND title <> ''"),
+    ),
 )
 
 notification_content = [
@@ -179,6 +186,10 @@ user = Table(
     Column("locale", String(16), nullable=False),
     Column("disabled_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    Column("issuer", Text),
+    Column("claims_at", UtcDateTime),
+    Column("logged_out_at", UtcDateTime),
     sqlite_autoincrement=True,
 )
 
@@ -251,4 +262,16 @@ task_event = Table(
     Column("comment", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "task_id", "id"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    _id("actor_id"),
+    Column("sender", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", String(200), nullable=False),
+    Column("details", JSON, nullable=False),
 )

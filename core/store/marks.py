@@ -1,0 +1,81 @@
+"""Receipts given and taken: the runs of offsets of one person in one room, rewritten where they are touched."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from core.domain import runs
+from core.domain.inbox import Mark, Receipt
+from core.domain.runs import Run, Runs
+from core.store import tables
+from core.store.dialects import insert
+from core.store.done import Done
+
+
+def mark(connection: Connection, change: Mark) -> Done:
+    """Give or take receipts; the result is the inbox's new version.
+
+    The version comes first: its row's lock lets one server at a time change a person's receipts, the first included.
+    """
+    statement = insert(connection, tables.inbox)
+    raised = statement.on_conflict_do_update(
+        index_elements=["user_id"], set_={"version": tables.inbox.c.version + 1}
+    ).returning(tables.inbox.c.version)
+    version = connection.execute(raised, {"user_id": change.user_id, "version": 1}).scalar_one()
+    for room, offsets in sorted(change.runs.items()):
+        for receipt in change.receipt.implied if change.given else _undone(change.receipt):
+            _mark_room(connection, change, room, receipt, offsets)
+    return Done(version)
+
+
+def _undone(receipt: Receipt) -> tuple[Receipt, ...]:
+    """Taking a receipt takes those that include it: what is not seen is not read either."""
+    return tuple(other for other in Receipt if receipt in other.implied)
+
+
+def _mark_room(connection: Connection, change: Mark, room: str, receipt: Receipt, offsets: Runs) -> None:
+    """Rewrite the few runs that touch the offsets; a run's time is when it last grew."""
+    for run in offsets:
+        touching = _touching(connection, change.user_id, room, receipt, run)
+        stored = tuple((row.first, row.last) for row in touching)
+        wanted = runs.union(stored, (run,)) if change.given else runs.subtract(stored, (run,))
+        if wanted == stored:
+            continue
+        table = tables.receipt.c
+        mine = (table.user_id == change.user_id, table.room == room, table.receipt == receipt.value)
+        connection.execute(
+            delete(tables.receipt).where(*mine, table.first.in_([first for first, _ in stored]))
+        )
+        times = {row.first: row.at for row in touching}
+        if wanted:
+            connection.execute(
+                insert(connection, tables.receipt),
+                [
+                    {
+                        "user_id": change.user_id,
+                        "room": room,
+                        "receipt": receipt.value,
+                        "first": first,
+                        "last": last,
+                        "at": change.at if change.given else _time_of(times, first),
+                    }
+                    for first, last in wanted
+                ],
+            )
+
+
+def _touching(connection: Connection, user_id: str, room: str, receipt: Receipt, run: Run) -> Any:
+    table = tables.receipt.c
+    return connection.execute(
+        select(table.first, table.last, table.at)
+        .where(table.user_id == user_id, table.room == room, table.receipt == receipt.value)
+        .where(table.first <= run[1] + 1, table.last >= run[0] - 1)
+        .order_by(table.first)
+        .with_for_update()
+    ).all()
+
+
+def _time_of(times: Mapping[int, Any], first: int) -> Any:
+    """The time of the stored run that the offset came from."""
+    return times[max(start for start in times if start <= first)]

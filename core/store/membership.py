@@ -1,0 +1,106 @@
+"""Membership on SQL: intervals opened and closed under the heads' locks, and who moved since a hub last looked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, and_, or_, select, update
+
+from core.domain.membership import Interval, RoomChanges
+from core.store import tables
+from core.store.dialects import among, insert
+from core.store.done import Moves
+from core.store.progress import LockedHead
+
+_membership = tables.membership.c
+
+
+def move_members(connection: Connection, moves: Iterable[Moves], heads: Mapping[str, LockedHead]) -> None:
+    """Carry moves out, in their order. Each raises the counter of every room it concerns, the person's own included:
+    that is how hubs learn that they must look again before they deliver what comes next.
+    """
+    for move in moves:
+        for room in move.rooms:
+            heads[room].members += 1
+        for room in move.left:
+            _close(connection, move.user_id, room, heads[room])
+        if move.joined:
+            _open(connection, move, heads)
+        for room in move.touched:
+            _mark_changed(connection, move.user_id, room, heads[room])
+
+
+def _open(connection: Connection, move: Moves, heads: Mapping[str, LockedHead]) -> None:
+    """Open intervals. Who left and comes back before anything was posted is as if they had never left."""
+    statement = insert(connection, tables.membership)
+    reopened = statement.on_conflict_do_update(
+        index_elements=["user_id", "room", "since"],
+        set_={"until": None, "changed": statement.excluded.changed},
+    )
+    connection.execute(
+        reopened,
+        [
+            {
+                "user_id": move.user_id,
+                "room": room,
+                "since": 0 if room == move.own_room else heads[room].head,
+                "changed": heads[room].members,
+            }
+            for room in move.joined
+        ],
+    )
+
+
+def _close(connection: Connection, user_id: str, room: str, head: LockedHead) -> None:
+    connection.execute(
+        update(tables.membership)
+        .where(_membership.user_id == user_id, _membership.room == room, _membership.until.is_(None))
+        .values(until=head.head, changed=head.members)
+    )
+
+
+def _mark_changed(connection: Connection, user_id: str, room: str, head: LockedHead) -> None:
+    connection.execute(
+        update(tables.membership)
+        .where(_membership.user_id == user_id, _membership.room == room, _membership.until.is_(None))
+        .values(changed=head.members)
+    )
+
+
+def intervals(connection: Connection, user_id: str, rooms: Sequence[str]) -> tuple[Interval, ...]:
+    """The person's membership of these rooms, closed intervals included."""
+    rows = connection.execute(
+        select(_membership.room, _membership.since, _membership.until)
+        .where(_membership.user_id == user_id, among(connection, _membership.room, rooms))
+        .order_by(_membership.room, _membership.since)
+    )
+    return tuple(Interval(row.room, row.since, row.until) for row in rows)
+
+
+def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str, RoomChanges]:
+    """For each room, its counter now and the newest interval of whoever moved since the counter was as known.
+
+    The counters are read first: what moves between the two reads is found again the next time.
+    """
+    room = tables.room.c
+    counters = {
+        row.name: row.members
+        for row in connection.execute(
+            select(room.name, room.members).where(among(connection, room.name, tuple(known)))
+        )
+    }
+    newer = {name: since for name, since in known.items() if counters.get(name, 0) > since}
+    moved: dict[str, dict[str, int | None]] = {name: {} for name in newer}
+    for start in range(0, len(newer), _ROOMS_A_STATEMENT):
+        part = list(newer.items())[start : start + _ROOMS_A_STATEMENT]
+        rows = connection.execute(
+            select(_membership.room, _membership.user_id, _membership.until)
+            .where(
+                or_(*(and_(_membership.room == name, _membership.changed > since) for name, since in part))
+            )
+            .order_by(_membership.since)
+        )
+        for row in rows:
+            moved[row.room][row.user_id] = row.until
+    return {name: RoomChanges(counters[name], moved[name]) for name in newer}
+
+
+_ROOMS_A_STATEMENT = 200
