@@ -49,10 +49,14 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A unit's outcome: one result a change (what its kind promises), one `Appended` a draft."""
+    """A unit's outcome: one result a change (what its kind promises), one `Appended` a draft.
+
+    `epoch` is the one that the transaction saw: that of every offset here. It may be empty when nothing was appended.
+    """
 
     results: tuple[object, ...]
     appended: tuple[Appended, ...]
+    epoch: str
 
 
 class Log(Protocol):
@@ -84,6 +88,17 @@ class Log(Protocol):
 
     async def epoch(self) -> str:
         """The id of this life of the log. Raises `Unavailable`."""
+
+    async def begin_epoch(self, instead_of: str | None = None) -> str:
+        """Begin another life of the log: every position of the present one is void. The epoch that holds then.
+
+        With `instead_of`, only if that is still the present one: of several servers that find the same thing
+        wrong, one begins an epoch and the others learn which. Raises `Unavailable`, also when it is unknown
+        whether it began: then ask for the epoch, or call again with the same `instead_of`.
+        """
+
+    def forget(self) -> None:
+        """Drop what is remembered of rooms. To be called by whoever sees that the epoch changed."""
 
     async def notification(self, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
         """A notification and the rooms it was posted to, or None. Raises `Unavailable`."""

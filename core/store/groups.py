@@ -20,10 +20,12 @@ from core.store.rows import amendment_json
 from core.store.threads import save_threads, thread_row
 
 _MAX_KNOWN_ROOMS = 100_000
+_EPOCH = select(tables.log.c.epoch).scalar_subquery().label("epoch")
+"""Beside the heads, so that it costs no statement of its own."""
 
 
 class KnownRooms:
-    """Rooms whose row certainly exists (rows are never deleted), so that a publish need not ask again."""
+    """Rooms whose row exists (rows are never deleted), so that a publish need not ask again."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
@@ -31,22 +33,31 @@ class KnownRooms:
     def missing(self, rooms: Iterable[str]) -> list[str]:
         return sorted(set(rooms) - self._names)
 
+    def clear(self) -> None:
+        self._names.clear()
+
     def add(self, rooms: Iterable[str]) -> None:
         if len(self._names) > _MAX_KNOWN_ROOMS:
             self._names.clear()
         self._names.update(rooms)
 
 
+class RoomsVanishedError(Exception):
+    """Rooms that were known do not exist: the log is another one, restored from a backup."""
+
+
 class GroupCommit:
     """Runs units in one transaction; called once with the connection, gives each unit its outcome.
 
-    `rooms` afterwards: all rooms that certainly exist once the transaction is committed.
+    `rooms` afterwards: all rooms that certainly exist once the transaction is committed. Raises
+    `RoomsVanishedError` when what is known of rooms does not hold.
     """
 
     def __init__(self, units: Sequence[Unit], known_rooms: KnownRooms) -> None:
         self._units = units
         self._known_rooms = known_rooms
         self.rooms: set[str] = set()
+        self._epoch = ""
 
     def __call__(self, connection: Connection) -> list[Outcome]:
         units = [Progress(unit) for unit in self._units]
@@ -63,6 +74,7 @@ class GroupCommit:
             or Committed(
                 results=progress.results,
                 appended=(progress.before,) if progress.before else tuple(appended.get(id(progress), ())),
+                epoch=self._epoch,
             )
             for progress in units
         ]
@@ -84,12 +96,15 @@ class GroupCommit:
             )
         room = tables.room.c
         locked = connection.execute(
-            select(room.name, room.head, room.floor, room.members)
+            select(room.name, room.head, room.floor, room.members, _EPOCH)
             .where(among(connection, room.name, rooms))
             .order_by(room.name)
-            .with_for_update()
-        )
+            .with_for_update(of=tables.room)
+        ).all()
+        if len(locked) < len(rooms):
+            raise RoomsVanishedError
         self.rooms = rooms
+        self._epoch = locked[0].epoch
         return {row.name: LockedHead(Head(row.head, row.floor, row.members)) for row in locked}
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, or_, select, update
 
 from core.domain import clock, runs
 from core.domain.errors import Unavailable
+from core.domain.ids import new_id
 from core.domain.notifications import Head, Kind, Notification, Posting
 from core.domain.runs import Runs
 from core.ports.log import Committed, Unit
@@ -21,7 +22,7 @@ from core.store import tables
 from core.store.appender import Appender, Outcome, commit_unknown
 from core.store.database import CommitUnknownError, Database
 from core.store.dialects import among
-from core.store.groups import GroupCommit, KnownRooms
+from core.store.groups import GroupCommit, KnownRooms, RoomsVanishedError
 from core.store.notifications import appended_before
 from core.store.rows import notification_from_row, posting_from_row
 
@@ -59,12 +60,31 @@ class SqlLog:
     async def epoch(self) -> str:
         return await self._database.read(_epoch)
 
+    async def begin_epoch(self, instead_of: str | None = None) -> str:
+        begin = partial(_begin_epoch, epoch=new_id(), instead_of=instead_of)
+        try:
+            epoch = await self._database.write(begin)
+        except CommitUnknownError as error:
+            raise Unavailable("Whether another epoch began is unknown; ask for it.") from error
+        self.forget()
+        return epoch
+
+    def forget(self) -> None:
+        self._known_rooms.clear()
+
     async def notification(self, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
         return await self._database.read(partial(_notification, notification_id=notification_id))
 
     async def _commit_group(self, units: Sequence[Unit]) -> Sequence[Outcome]:
         group = GroupCommit(units, self._known_rooms)
-        outcomes = await self._database.write(group)
+        try:
+            outcomes = await self._database.write(group)
+        except RoomsVanishedError:
+            # Begun anew, not mended where it was found: rooms are inserted before heads are locked, or two
+            # servers wait for each other.
+            self.forget()
+            group = GroupCommit(units, self._known_rooms)
+            outcomes = await self._database.write(group)
         self._known_rooms.add(group.rooms)
         return outcomes
 
@@ -85,8 +105,9 @@ def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
         draft.notification_id for unit in units for draft in unit.drafts if draft.kind is Kind.NOTIFICATION
     ]
     found = appended_before(connection, ids, duplicate=False)
+    epoch = _epoch(connection)
     return [
-        Committed(results=(), appended=tuple(found[draft.notification_id] for draft in unit.drafts))
+        Committed((), tuple(found[draft.notification_id] for draft in unit.drafts), epoch)
         if unit.drafts
         and not unit.changes
         and all(d.kind is Kind.NOTIFICATION and d.notification_id in found for d in unit.drafts)
@@ -167,6 +188,14 @@ def _hidden(connection: Connection, wanted: Mapping[str, Runs]) -> dict[str, Run
 
 def _epoch(connection: Connection) -> str:
     return str(connection.execute(select(tables.log.c.epoch)).scalar_one())
+
+
+def _begin_epoch(connection: Connection, epoch: str, instead_of: str | None) -> str:
+    statement = update(tables.log).values(epoch=epoch)
+    if instead_of is not None:
+        statement = statement.where(tables.log.c.epoch == instead_of)
+    connection.execute(statement)
+    return _epoch(connection)
 
 
 def _notification(connection: Connection, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
