@@ -19,11 +19,11 @@ from core.schemas.inbox import MarkBody, marked_body
 from core.schemas.sockets import AuthenticateBody, PingBody, PositionBody, load_event
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
+from realtime.admission import Admission
 from realtime.background import Background
 from realtime.engine import SocketServer
 from realtime.hub import Hub
 from realtime.pace import now_ms
-from realtime.replay import Plan, Replay
 from realtime.session import Session
 from realtime.sessions import Sessions
 
@@ -45,11 +45,16 @@ class Events:
     """The handlers of client events, each for a session that is there."""
 
     def __init__(
-        self, hub: Hub, sessions: Sessions, replay: Replay, services: EventServices, background: Background
+        self,
+        hub: Hub,
+        sessions: Sessions,
+        admission: Admission,
+        services: EventServices,
+        background: Background,
     ) -> None:
         self._hub = hub
         self._sessions = sessions
-        self._replay = replay
+        self._admission = admission
         self._services = services
         self._background = background
 
@@ -129,24 +134,10 @@ class Events:
         claim = load_event(PositionBody(), payload)
         if session.catching_up:
             raise DomainError("The session is being caught up already.", code="sync_in_progress")
-        rooms = [room for room in session.rooms if room in claim.position]
-        base = self._hub.position(rooms)
-        session.hold(base)
-        try:
-            plan = await self._replay.plan(session, base, claim)
-        except BaseException:
-            session.release(base)
-            raise
+        plan = await self._admission.resync(session, claim)
         # The task runs at the next await, when the answer is in the client's queue already.
-        self._background.start(self._catch_up(session, plan), f"sync {session.sid}")
+        self._background.start(self._admission.catch_up(session, plan), f"sync {session.sid}")
         return plan.body()
-
-    async def _catch_up(self, session: Session, plan: Plan) -> None:
-        try:
-            await self._replay.run(session, plan)
-        except (DomainError, TimeoutError) as error:
-            _logger.warning("❌ [WS] 补发失败: %s", error, extra={"user_id": session.user.id})
-            session.cut("sync_failed")
 
     async def _authenticate(self, session: Session, payload: Any) -> dict[str, Any]:
         token = load_event(AuthenticateBody(), payload)["token"]

@@ -14,11 +14,12 @@ from core.schemas.inbox import summary_body
 from core.schemas.sockets import ConnectAuth, load_event
 from core.services.identity import IdentityService
 from core.services.summary import SummaryService
+from realtime.admission import Admission
 from realtime.background import Background
 from realtime.engine import SocketServer
 from realtime.hub import Hub
 from realtime.pace import Pace, now_ms
-from realtime.replay import Plan, Replay
+from realtime.replay import Plan
 from realtime.session import Session
 from realtime.sessions import Sessions
 
@@ -26,7 +27,6 @@ _logger = logging.getLogger(__name__)
 
 EXPIRY_CHECK_S = 1.0
 _ADMITTED = "notify.admitted"
-_CHANNEL_KINDS = {"user": "用户", "role": "角色", "project": "项目", "global": "全局"}
 
 
 class Gateway:
@@ -37,7 +37,7 @@ class Gateway:
         server: SocketServer,
         hub: Hub,
         sessions: Sessions,
-        replay: Replay,
+        admission: Admission,
         identity: IdentityService,
         summaries: SummaryService,
         background: Background,
@@ -46,7 +46,7 @@ class Gateway:
         self._server = server
         self._hub = hub
         self._sessions = sessions
-        self._replay = replay
+        self._admission = admission
         self._identity = identity
         self._summaries = summaries
         self._background = background
@@ -59,6 +59,7 @@ class Gateway:
         self._server.on("disconnect", self._disconnect)
         self._server.on_connected = self._connected
         self._hub.on_epoch_changed = self._end_all
+        self._hub.on_people_moved = self._admission.look_at
         self._background.repeat(self._end_expired, EXPIRY_CHECK_S, "token expiry")
 
     async def _connect(self, _sid: str, environ: dict[str, Any], auth: Any) -> bool:
@@ -98,9 +99,11 @@ class Gateway:
     async def _begin(self, session: Session, claim: Claim) -> None:
         """Syncing, replay, live, summary. What fails here closes the connection: the client comes again."""
         try:
-            plan = await self._enter(session, claim)
+            plan = await self._admission.enter(session, claim)
             session.emit("session", self._session_body(session, plan))
-            await self._replay.run(session, plan)
+            await self._admission.catch_up(session, plan)
+            if session.ended:
+                return
             session.emit("session", {"state": "live"})
             summary = await self._summaries.summary(session.user, plan.base)
             recovered = all(plan.recovered.values())
@@ -111,21 +114,6 @@ class Gateway:
         except BaseException:
             session.cut("begin_failed")
             raise
-
-    async def _enter(self, session: Session, claim: Claim) -> Plan:
-        rooms = session.user.rooms
-        await self._hub.open(rooms)
-        if self._sessions.get(session.sid) is not session:
-            self._hub.unpin(rooms)
-            raise Unavailable("The client has gone.", code="gone")
-        session.rooms = rooms
-        base = self._hub.join(session, rooms)
-        session.hold(base)
-        for room in rooms:
-            await self._server.enter_room(session.sid, room)
-            kind = _CHANNEL_KINDS[room.partition(":")[0]]
-            _logger.info("✅ [WS] 已订阅%s频道: notify:%s", kind, room, extra={"user_id": session.user.id})
-        return await self._replay.plan(session, base, claim)
 
     def _session_body(self, session: Session, plan: Plan) -> dict[str, Any]:
         return {

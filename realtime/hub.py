@@ -4,6 +4,9 @@ For each room with members here it knows `applied`. Offset applied+1 is delivere
 larger one is held, and if what is missing has not come within 50 ms, it is read from the log. A sweep asks every
 second for the heads of all active rooms, by name: what is behind 50 ms later is read. So a publication can be
 late, never lost: the log is its own outbox.
+
+Each posting carries its room's membership counter. One that is higher than what the hub knows waits until the hub
+has read who moved: what is not due is never delivered, whatever is lost on the way.
 """
 
 import asyncio
@@ -11,51 +14,42 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from core.domain import runs
 from core.domain.errors import Unavailable
 from core.domain.membership import FOREVER
 from core.domain.notifications import Head, Posting
+from core.domain.rooms import user_of
+from core.domain.runs import Runs
+from core.ports.identity import Identity
 from core.ports.log import Log
 from core.ports.presence import Audience
-from core.schemas.sockets import posting_event
 from realtime.background import Background
-from realtime.engine import EventPacket
+from realtime.room import Room
 from realtime.session import Session
 
 SWEEP_INTERVAL_S = 1.0
 GAP_PATIENCE_S = 0.05
 LINGER_S = 10.0
-_MAX_HELD = 500
 _REPAIR_PAGE = 500
 _SWEEP_NAMES = 5_000
 
 _logger = logging.getLogger(__name__)
 
 
-class _Room:
-    """One active room. `opened` is None while its head is being read; publications are held meanwhile."""
-
-    __slots__ = ("applied", "held", "idle_since", "members", "opened", "pins", "sessions", "waiting_for_gap")
-
-    def __init__(self, opening: "asyncio.Future[None]") -> None:
-        self.applied = 0
-        self.members = 0
-        self.opened: asyncio.Future[None] | None = opening
-        self.sessions: set[Session] = set()
-        self.held: dict[int, Posting] = {}
-        self.waiting_for_gap = False
-        self.pins = 0
-        self.idle_since = time.monotonic()
-
-
 class Hub:
     """`open` rooms, then `join` them at a base; every posting above the base is delivered once, in order."""
 
-    def __init__(self, log: Log, background: Background) -> None:
+    def __init__(self, log: Log, identity: Identity, background: Background) -> None:
         self._log = log
+        self._identity = identity
         self._background = background
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, Room] = {}
+        self._moved: set[str] = set()
+        self._looking = False
+        self._sweeping_early = False
         self.epoch = ""
         self.on_epoch_changed: Callable[[], None] = lambda: None
+        self.on_people_moved: Callable[[set[str]], None] = lambda _: None
         self.swept_at = time.monotonic()
         self.log_reachable = True
         self.repaired = 0
@@ -70,7 +64,7 @@ class Hub:
         """Make rooms active and keep them so until `join` or `unpin`. Raises `Unavailable`."""
         names = tuple(rooms)
         fresh = {
-            name: _Room(asyncio.get_running_loop().create_future())
+            name: Room(name, asyncio.get_running_loop().create_future())
             for name in names
             if name not in self._rooms
         }
@@ -83,7 +77,7 @@ class Hub:
             self.unpin(names)
             raise
 
-    async def _opened(self, names: Sequence[str], fresh: Mapping[str, _Room]) -> None:
+    async def _opened(self, names: Sequence[str], fresh: Mapping[str, Room]) -> None:
         rooms = [self._rooms[name] for name in names]
         if fresh:
             await self._open_fresh(fresh)
@@ -93,7 +87,7 @@ class Hub:
         if rooms != [self._rooms.get(name) for name in names]:
             raise Unavailable("The log began another epoch meanwhile.", code="epoch_changed")
 
-    async def _open_fresh(self, fresh: Mapping[str, _Room]) -> None:
+    async def _open_fresh(self, fresh: Mapping[str, Room]) -> None:
         try:
             heads = await self._log.heads(fresh)
         except BaseException as error:
@@ -108,7 +102,7 @@ class Hub:
             opening, room.opened = room.opened, None
             if opening is not None:
                 opening.set_result(None)
-            self._deliver_held(name, room)
+            self._deliver_held(room)
 
     def unpin(self, rooms: Iterable[str]) -> None:
         """Give up rooms that were opened and are not joined after all."""
@@ -128,8 +122,17 @@ class Hub:
         for name in rooms:
             room = self._rooms.get(name)
             if room is not None:
-                room.sessions.discard(session)
-                room.idle_since = time.monotonic()
+                room.leave(session)
+
+    def limit(self, session: Session, due: Mapping[str, Runs]) -> None:
+        """Say which offsets of rooms it joined are due to the session, where that is not all from here on."""
+        for name, offsets in due.items():
+            if (room := self._rooms.get(name)) is not None:
+                room.limit(session, offsets)
+
+    def has(self, session: Session, room: str) -> bool:
+        """Whether the session is in the room."""
+        return (found := self._rooms.get(room)) is not None and session in found.sessions
 
     @property
     def active_rooms(self) -> int:
@@ -149,21 +152,29 @@ class Hub:
         connections = len(found[0]) if len(found) == 1 else len(set().union(*found))
         return Audience(connections=connections, servers=1 if connections else 0)
 
-    def offer(self, posting: Posting) -> None:
+    def offer(self, posting: Posting, epoch: str) -> None:
         """Take a publication from the fast path: lost, doubled, reordered, whatever it went through."""
+        if epoch != self.epoch:
+            self._sweep_early()
+            return
         room = self._rooms.get(posting.room)
-        if room is None:
+        if room is None or (room.opened is None and posting.offset <= room.applied):
             return
-        if room.opened is None and posting.offset <= room.applied:
-            return
-        if room.opened is None and posting.offset == room.applied + 1:
-            self._apply(room, posting)
-            self._deliver_held(posting.room, room)
-            return
-        if len(room.held) < _MAX_HELD:
-            room.held[posting.offset] = posting
+        room.hold(posting)
         if room.opened is None:
-            self._wait_for_gap(posting.room, room)
+            self._deliver_held(room)
+
+    def _sweep_early(self) -> None:
+        """Sweep now rather than within a second; once, however many ask."""
+        if not self._sweeping_early:
+            self._sweeping_early = True
+            self._background.start(self._early_sweep(), "early sweep")
+
+    async def _early_sweep(self) -> None:
+        try:
+            await self.sweep()
+        finally:
+            self._sweeping_early = False
 
     async def sweep(self) -> None:
         """Compare every active room with the log, and repair what stays behind."""
@@ -182,7 +193,19 @@ class Hub:
         if epoch != self.epoch:
             self._begin_epoch(epoch)
             return
-        heads = await self._heads([name for name, room in self._rooms.items() if room.opened is None])
+        applied = {name: room.applied for name, room in self._rooms.items() if room.opened is None}
+        heads = await self._heads(list(applied))
+        if any(head.head < applied[name] for name, head in heads.items()):
+            # What was delivered is not in the log: another database took over without it.
+            self._begin_epoch(await self._log.begin_epoch(instead_of=self.epoch))
+            return
+        await self._review(
+            {
+                name
+                for name, head in heads.items()
+                if (room := self._rooms.get(name)) is not None and head.members > room.members
+            }
+        )
         if not self._behind(heads):
             return
         await asyncio.sleep(GAP_PATIENCE_S)
@@ -193,6 +216,7 @@ class Hub:
         _logger.warning("the log has another epoch")
         self.epoch = epoch
         self._rooms.clear()
+        self._log.forget()
         self.on_epoch_changed()
 
     async def _heads(self, names: list[str]) -> dict[str, Head]:
@@ -215,46 +239,98 @@ class Hub:
                 name: ((self._rooms[name].applied + 1, FOREVER),) for name in names if name in self._rooms
             }
             found = await self._log.read(wanted, _REPAIR_PAGE)
-            repaired = self.repaired
+            moved = set()
             for posting in found:
                 room = self._rooms.get(posting.room)
                 if room is not None and posting.offset == room.applied + 1:
-                    self.repaired += 1
-                    self._apply(room, posting)
-                    self._deliver_held(posting.room, room)
-            names = names if len(found) == _REPAIR_PAGE and self.repaired > repaired else []
+                    room.hold(posting)
+                    if self._deliver_held(room):
+                        moved.add(room.name)
+                        self.repaired += 1
+            await self._step_over_pruned(wanted.keys() - moved)
+            names = names if len(found) == _REPAIR_PAGE and moved else []
 
-    def _apply(self, room: _Room, posting: Posting) -> None:
-        room.applied = posting.offset
-        room.members = max(room.members, posting.members)
-        if not posting.is_shown or not room.sessions:
-            return
-        packet = EventPacket(*posting_event(posting, self.epoch))
-        for session in room.sessions:
-            session.deliver(posting.room, posting.offset, packet)
-        self.delivered += len(room.sessions)
-        _logger.info("📨 [WS→Client] notify:%s → %d 个连接", posting.room, len(room.sessions))
+    async def _step_over_pruned(self, names: Iterable[str]) -> None:
+        """Nothing came in these rooms. If what comes next was pruned, nobody here can have it: they are cut, come
+        back with their positions, and are told that what they missed is gone.
+        """
+        waiting = [
+            name for name in names if (room := self._rooms.get(name)) and room.applied + 1 not in room.held
+        ]
+        for name, head in (await self._log.heads(waiting)).items():
+            room = self._rooms.get(name)
+            if room is None or head.floor <= room.applied:
+                continue
+            _logger.warning("postings were pruned before they were delivered", extra={"room": name})
+            room.applied = head.floor
+            room.forget_applied()
+            for session in list(room.sessions):
+                session.cut("pruned")
 
-    def _deliver_held(self, name: str, room: _Room) -> None:
-        while (following := room.held.pop(room.applied + 1, None)) is not None:
-            self._apply(room, following)
+    def _deliver_held(self, room: Room) -> bool:
+        """Deliver what waits and has its turn; whether there was anything.
+
+        A posting written after somebody moved waits until it is known who.
+        """
+        progress = False
+        while (following := room.take_held()) is not None:
+            if following.members > room.members:
+                room.hold(following)
+                self._look_who_moved(room.name)
+                return progress
+            self.delivered += room.apply(following, self.epoch)
+            progress = True
+        room.forget_applied()
         if room.held:
-            room.held = {offset: posting for offset, posting in room.held.items() if offset > room.applied}
-        if room.held:
-            self._wait_for_gap(name, room)
+            self._wait_for_gap(room)
+        return progress
 
-    def _wait_for_gap(self, name: str, room: _Room) -> None:
+    def _look_who_moved(self, name: str) -> None:
+        self._moved.add(name)
+        if not self._looking:
+            self._looking = True
+            self._background.start(self._look(), "who moved")
+
+    async def _look(self) -> None:
+        try:
+            while self._moved:
+                names, self._moved = self._moved, set()
+                await self._review(names)
+        except Unavailable:
+            _logger.warning("who moved could not be read; the sweep will")
+        finally:
+            self._looking = False
+
+    async def _review(self, names: set[str]) -> None:
+        """Read who moved in the rooms; then what waited for that is delivered, to those it is due to."""
+        known = {name: self._rooms[name].members for name in names if name in self._rooms}
+        people: set[str] = set()
+        for name, changes in (await self._identity.changes_since(known)).items():
+            room = self._rooms.get(name)
+            if room is None:
+                continue
+            room.members = max(room.members, changes.members)
+            for session in [session for session in room.sessions if session.user.id in changes.moved]:
+                due = changes.moved[session.user.id]
+                room.limit(session, runs.union(room.limits.get(session, ()), due))
+            people.update(changes.moved)
+            people.update(filter(None, (user_of(name),)))
+            self._deliver_held(room)
+        if people:
+            self.on_people_moved(people)
+
+    def _wait_for_gap(self, room: Room) -> None:
         if not room.waiting_for_gap:
             room.waiting_for_gap = True
-            self._background.start(self._fill_gap(name, room), f"gap in {name}")
+            self._background.start(self._fill_gap(room), f"gap in {room.name}")
 
-    async def _fill_gap(self, name: str, room: _Room) -> None:
+    async def _fill_gap(self, room: Room) -> None:
         try:
             await asyncio.sleep(GAP_PATIENCE_S)
-            if room.held and self._rooms.get(name) is room:
-                await self._repair([name])
+            if room.held and self._rooms.get(room.name) is room:
+                await self._repair([room.name])
         except Unavailable:
-            _logger.warning("a gap could not be read; the sweep will", extra={"room": name})
+            _logger.warning("a gap could not be read; the sweep will", extra={"room": room.name})
         finally:
             room.waiting_for_gap = False
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from core.domain.inbox import InboxChange
 from core.domain.notifications import Posting
 from core.schemas.inbox import change_body
+from realtime.admission import Admission
 from realtime.engine import EventPacket
 from realtime.hub import Hub
 from realtime.sessions import Sessions
@@ -16,13 +17,14 @@ _logger = logging.getLogger(__name__)
 class LocalPublisher:
     """`core.ports.publisher.Publisher` for one process. Other servers learn of it from the log, by their sweep."""
 
-    def __init__(self, hub: Hub, sessions: Sessions) -> None:
+    def __init__(self, hub: Hub, sessions: Sessions, admission: Admission) -> None:
         self._hub = hub
         self._sessions = sessions
+        self._admission = admission
 
-    def publish(self, postings: Iterable[Posting]) -> None:
+    def publish(self, postings: Iterable[Posting], epoch: str) -> None:
         for posting in postings:
-            self._hub.offer(posting)
+            self._hub.offer(posting, epoch)
             _logger.info(
                 "📤 发布消息到 notify:%s, 接收者: %d", posting.room, self._hub.connections(posting.room)
             )
@@ -34,6 +36,5 @@ class LocalPublisher:
             for session in others:
                 session.send(packet)
 
-    def login_ended(self, login_id: str) -> None:
-        for session in self._sessions.of_login(login_id):
-            session.end("revoked", retry=False, retry_ms=0)
+    def people_changed(self, user_ids: Iterable[str]) -> None:
+        self._admission.look_at(user_ids)

@@ -4,15 +4,15 @@ Register at the hub first, then read: what is published meanwhile is held, and n
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from core.domain import runs
-from core.domain.membership import due_runs
-from core.domain.positions import Claim, Recovery, RoomView, plan_recovery
+from core.domain.notifications import Posting
+from core.domain.positions import Claim, Recovery, RoomView, membership_start, plan_recovery
 from core.domain.runs import Runs
-from core.ports.identity import Identity
 from core.ports.log import Log
 from core.schemas.sockets import posting_event
 from realtime.engine import EventPacket
@@ -26,9 +26,13 @@ SEND_DEADLINE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a session's rooms are caught up: what the client is told first, and what is then sent."""
+    """How a session's rooms are caught up: what the client is told first, and what is then sent.
+
+    `start` is where a client without a position of its own stands before the replay.
+    """
 
     base: Mapping[str, int]
+    start: Mapping[str, int]
     recovered: Mapping[str, bool]
     replay: Mapping[str, Runs]
     skip: Mapping[str, Runs]
@@ -45,26 +49,31 @@ class Plan:
 class Replay:
     """Plans and sends replays from the log."""
 
-    def __init__(self, hub: Hub, log: Log, identity: Identity) -> None:
+    def __init__(self, hub: Hub, log: Log) -> None:
         self._hub = hub
         self._log = log
-        self._identity = identity
 
-    async def plan(self, session: Session, base: Mapping[str, int], claim: Claim) -> Plan:
-        """Decide what the claim is owed. The session is in the hub and its rooms held. Raises `Unavailable`."""
-        if claim.is_empty:
-            return Plan(base, dict.fromkeys(base, True), {}, {}, {})
-        intervals = await self._identity.intervals(session.user.id, tuple(base))
+    async def plan(self, base: Mapping[str, int], due: Mapping[str, Runs], claim: Claim | None) -> Plan:
+        """Decide what a claim over rooms with these bases is owed; None claims all of the present membership.
+
+        The session is in the hub and its rooms are held. Raises `Unavailable`.
+        """
+        if claim is not None and claim.is_empty:
+            return Plan(base, base, dict.fromkeys(base, True), {}, {}, due)
+        epoch = self._hub.epoch
         heads = await self._log.heads(base)
-        due = {room: due_runs(intervals, room) for room in base}
         views = {
             room: RoomView(base=base[room], head=heads[room].head, floor=heads[room].floor, due=due[room])
             for room in base
         }
-        recoveries = plan_recovery(views, self._hub.epoch, claim)
+        recoveries = plan_recovery(views, epoch, claim or Claim(epoch=epoch, position={}))
         hidden = await self._log.hidden({room: recovery.replay for room, recovery in recoveries.items()})
         return Plan(
             base=base,
+            start={
+                room: membership_start(views[room]) if recovery.recovered else base[room]
+                for room, recovery in recoveries.items()
+            },
             recovered={room: recovery.recovered for room, recovery in recoveries.items()},
             replay={
                 room: runs.subtract(recovery.replay, hidden.get(room, ()))
@@ -83,21 +92,37 @@ class Replay:
             wanted = self._overflowed(session, plan)
             if not wanted:
                 break
-        session.release(plan.base)
+        session.release(plan.base, plan.due)
 
     async def _send(self, session: Session, wanted: Mapping[str, Runs]) -> None:
         left = {room: offsets for room, offsets in wanted.items() if offsets}
+        hidden_since: dict[str, int] = {}
         while left and not session.ended:
             page = await self._log.read(left, PAGE)
+            if not _is_whole(page, left):
+                # Pruned since the plan was made. The client comes again with what it has, and is told.
+                session.cut("pruned")
+                return
             for posting in page:
-                if posting.is_shown:
-                    session.send(EventPacket(*posting_event(posting, self._hub.epoch)))
                 if session.unsent_bytes > MAX_UNSENT_BYTES:
                     await _let_drain(session)
+                self._send_posting(session, posting, hidden_since)
             if len(page) < PAGE:
                 return
             left = _after(left, page[-1].room, page[-1].offset)
             await _let_drain(session)
+
+    def _send_posting(self, session: Session, posting: Posting, hidden_since: dict[str, int]) -> None:
+        """Send a posting of a room that is still the session's; what is not to be shown is named with the next."""
+        if posting.room not in session.catching_up:
+            return
+        if not posting.is_shown:
+            hidden_since.setdefault(posting.room, posting.offset)
+            return
+        event, payload = posting_event(posting, self._hub.epoch)
+        if (since := hidden_since.pop(posting.room, None)) is not None:
+            payload["skip"] = [[since, posting.offset - 1]]
+        session.send(EventPacket(event, payload))
 
     def _overflowed(self, session: Session, plan: Plan) -> dict[str, Runs]:
         """Rooms in which too much came meanwhile: their base is raised, and the replay reads on up to it."""
@@ -105,16 +130,26 @@ class Replay:
         applied = self._hub.position(plan.base)
         for room in plan.base:
             held = session.catching_up.get(room)
-            if held is not None and held.overflowed:
-                missing = ((held.base + 1, applied[room]),)
-                more[room] = runs.intersect(missing, plan.due[room]) if room in plan.due else missing
-                held.base, held.overflowed = applied[room], False
+            if held is not None and held.overflowed and room in applied:
+                more[room] = runs.intersect(((held.base + 1, applied[room]),), plan.due[room])
+                held.base, held.overflowed = max(held.base, applied[room]), False
         return more
 
 
 async def _let_drain(session: Session) -> None:
     async with asyncio.timeout(SEND_DEADLINE_S):
         await session.wait_sent()
+
+
+def _is_whole(page: Sequence[Posting], wanted: Mapping[str, Runs]) -> bool:
+    """Whether the page holds the first of what was wanted, without a gap."""
+    offsets = (
+        (room, offset)
+        for room, wanted_runs in wanted.items()
+        for first, last in wanted_runs
+        for offset in range(first, last + 1)
+    )
+    return [(posting.room, posting.offset) for posting in page] == list(islice(offsets, PAGE))
 
 
 def _skipped(recovery: Recovery, hidden: Runs) -> Runs:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from core.domain.membership import Interval, entered_at
 from core.domain.principals import Principal, User
+from core.domain.runs import Runs, contains
 from realtime.engine import EventPacket, OutgoingQueue, SocketServer
 
 MAX_UNSENT_PACKETS = 500
@@ -31,7 +33,10 @@ class Held:
 
 
 class Session:
-    """Everything that reaches the client goes through `send`, in order."""
+    """Everything that reaches the client goes through `send`, in order.
+
+    `entered` once it is in its rooms; `stale` when what was read of its person may be old already.
+    """
 
     __slots__ = (
         "_outgoing",
@@ -39,10 +44,12 @@ class Session:
         "catching_up",
         "eio_sid",
         "ended",
+        "entered",
         "inbox_version",
         "principal",
         "rooms",
         "sid",
+        "stale",
         "user",
     )
 
@@ -57,6 +64,8 @@ class Session:
         self.user: User = principal.person
         self.rooms: tuple[str, ...] = ()
         self.catching_up: dict[str, Held] = {}
+        self.entered = False
+        self.stale = False
         self.ended = False
         self.inbox_version = 0
 
@@ -102,15 +111,30 @@ class Session:
         """Hold back what comes live in these rooms above their bases."""
         self.catching_up.update({room: Held(base) for room, base in bases.items()})
 
-    def release(self, rooms: Iterable[str]) -> None:
-        """Send what was held and let the rooms go live, in one step without an await."""
+    def begin_at(self, intervals: Iterable[Interval], rooms: Iterable[str]) -> dict[str, int]:
+        """The bases of held rooms, raised to where the present membership begins."""
+        entered = tuple(intervals)
+        bases = {}
+        for room in rooms:
+            held = self.catching_up[room]
+            held.base = max(held.base, entered_at(entered, room) or 0)
+            bases[room] = held.base
+        return bases
+
+    def release(self, rooms: Iterable[str], due: Mapping[str, Runs] | None = None) -> None:
+        """Send what was held, as far as it is due, and let the rooms go live, in one step without an await."""
         for room in rooms:
             held = self.catching_up.pop(room, None)
             if held is None:
                 continue
             for offset, packet in held.packets:
-                if offset > held.base:
+                if offset > held.base and (due is None or contains(due[room], offset)):
                     self.send(packet)
+
+    def forget(self, rooms: Iterable[str]) -> None:
+        """Drop what is held of rooms that are not the session's any more."""
+        for room in rooms:
+            self.catching_up.pop(room, None)
 
     @property
     def unsent_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""All sessions of this server, found by connection, person and login."""
+"""All sessions of this server, found by connection and person."""
 
 import asyncio
 from collections import defaultdict
@@ -47,6 +47,3 @@ class Sessions:
 
     def of_user(self, user_id: str) -> list[Session]:
         return list(self._by_user.get(user_id, ()))
-
-    def of_login(self, login_id: str) -> list[Session]:
-        return [session for session in self if session.principal.login_id == login_id]

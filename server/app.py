@@ -26,6 +26,7 @@ from core.store.log import SqlLog
 from core.store.migrations import migrate
 from core.store.positions import FLUSH_INTERVAL_S, SqlPositions
 from core.store.tasks import SqlTasks
+from realtime.admission import Admission
 from realtime.background import Background
 from realtime.events import Events, EventServices
 from realtime.gateway import Gateway
@@ -90,8 +91,17 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
         inbox = SqlInbox(database)
         background = Background()
-        hub, sessions = Hub(log, background), Sessions()
-        publisher = LocalPublisher(hub, sessions)
+        sockets = build_socket_server(
+            cors_origins=settings.cors_origins,
+            transports=settings.transports,
+            ping_interval_s=settings.ping_interval_s,
+            ping_timeout_s=settings.ping_timeout_s,
+            redis_url=settings.redis_url,
+        )
+        hub, sessions = Hub(log, identity, background), Sessions()
+        replay = Replay(hub, log)
+        admission = Admission(sockets, hub, sessions, replay, identity, background)
+        publisher = LocalPublisher(hub, sessions, admission)
         services = Services(
             identity=IdentityService(identity, log, publisher, Tokens(settings.secret_key), Passwords()),
             notifications=NotificationService(log, publisher, hub),
@@ -100,19 +110,11 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             presence=PresenceService(hub),
             roles=settings.roles,
         )
-        sockets = build_socket_server(
-            cors_origins=settings.cors_origins,
-            transports=settings.transports,
-            ping_interval_s=settings.ping_interval_s,
-            ping_timeout_s=settings.ping_timeout_s,
-            redis_url=settings.redis_url,
-        )
-        replay = Replay(hub, log, identity)
         gateway = Gateway(
             sockets,
             hub,
             sessions,
-            replay,
+            admission,
             services.identity,
             services.summary,
             background,
@@ -124,7 +126,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ),
         )
         event_services = EventServices(identity=services.identity, inbox=services.inbox, positions=positions)
-        Events(hub, sessions, replay, event_services, background).register(sockets)
+        Events(hub, sessions, admission, event_services, background).register(sockets)
         metrics = Metrics(
             ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
             ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),

@@ -4,13 +4,19 @@ One `Follower` lives as long as one connection. It reads the state, and answers 
 with a verdict; whoever asks records the change, after the caller's handler has returned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .state import Applied, Change, ClientState, Placed, Runs, Verdict, decide, step_over
 
 Payload = dict[str, Any]
+
+MAX_ROOMS = 1_000
+"""Rooms in one claim; the server takes no more."""
+
+MAX_SKIPS = 500
+"""Runs to step over remembered of a room; older ones lie behind us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +38,16 @@ class Follower:
     def begin(self, session: Payload) -> Placement:
         """Answer `session {state: "syncing"}`: compare what we had with the base that the server names.
 
-        Without a position of ours, or in another epoch, the base is where we stand. Rooms that are no longer
-        ours are forgotten. A room we have no position in is a newcomer: its first offset is taken as it comes.
+        Without a position of ours, or in another epoch, the base is where we stand. The position in rooms that are
+        not ours now is kept: we may come back to them. A room we have no position in is a newcomer: its first
+        offset is taken as it comes.
         """
         epoch, self._base = session["epoch"], dict(session["position"])
         said = session.get("recovered") or {}
         self._skip = _skip_runs(session)
         if self._state.epoch == epoch:
             recovered = {room: said.get(room) is not False for room in self._base}
-            position = {
-                room: self._state.position[room] for room in self._base.keys() & self._state.position.keys()
-            }
+            position = self._kept(self._base)
         else:
             recovered = dict.fromkeys(self._base, self._state.epoch is None)
             position = dict(self._base)
@@ -70,13 +75,20 @@ class Follower:
         return Placement(Placed(self._epoch, self._stepped(position)), recovered)
 
     def change_rooms(self, rooms: Payload) -> Placed:
-        """Answer `rooms`: stand at the base of what was joined, forget what was left."""
-        position = {
-            room: at for room, at in self._state.position.items() if room not in rooms.get("left", ())
-        }
-        for room, base in rooms.get("joined", {}).items():
-            position[room] = max(position.get(room, 0), base)
-        return Placed(self._epoch, position)
+        """Answer `rooms`: stand where the server begins in what was joined, or where we were when we left it.
+
+        What was due to us before we left and did not come shows as being behind, and is asked for.
+        """
+        joined, said = rooms.get("joined", {}), rooms.get("recovered") or {}
+        for room in rooms.get("left", ()):
+            self._base.pop(room, None)
+        self._base |= joined
+        whole = {room: said.get(room) is not False for room in joined}
+        position = self._kept(self._base)
+        return Placed(
+            self._epoch,
+            position | {room: at for room, at in joined.items() if not whole[room] or room not in position},
+        )
 
     def judge(self, posting: Payload) -> Verdict:
         """Judge a `notification` or `changed`. What is ephemeral (offset null) is always shown; what is of
@@ -87,6 +99,8 @@ class Follower:
             return Verdict.APPLY
         if posting.get("epoch") != self._state.epoch:
             return Verdict.DROP
+        if posting.get("skip"):
+            self._skip[room] = (*self._skip.get(room, ())[-MAX_SKIPS:], *_runs(posting["skip"]))
         applied = self._state.position.get(room)
         if applied is None:
             return Verdict.APPLY if room in self._newcomers else Verdict.HOLE
@@ -106,6 +120,13 @@ class Follower:
         """The server stands further than we do, in a room of ours. Never so while it is still replaying."""
         return self._live and any(heads.get(room, 0) > at for room, at in self._state.position.items())
 
+    def _kept(self, present: Mapping[str, int]) -> dict[str, int]:
+        """Our position; of rooms that are not ours now, only as many as one claim may have."""
+        known = self._state.position
+        past = [room for room in known if room not in present]
+        dropped = set(past[: max(0, len(known.keys() | present.keys()) - MAX_ROOMS)])
+        return {room: at for room, at in known.items() if room not in dropped}
+
     @property
     def _epoch(self) -> str:
         if self._state.epoch is None:
@@ -117,5 +138,8 @@ class Follower:
 
 
 def _skip_runs(payload: Payload) -> dict[str, Runs]:
-    skip = payload.get("skip") or {}
-    return {room: tuple(sorted((first, last) for first, last in runs)) for room, runs in skip.items()}
+    return {room: _runs(said) for room, said in (payload.get("skip") or {}).items()}
+
+
+def _runs(said: Iterable[Iterable[int]]) -> Runs:
+    return tuple(sorted((first, last) for first, last in said))

@@ -184,6 +184,8 @@ class Session:
     async def _on_rooms(self, rooms: Payload) -> End | None:
         await self._hand("on_rooms", rooms)
         self._keeper.record(self._follower.change_rooms(rooms))
+        if self._follower.behind(rooms.get("joined") or {}):
+            await self._sync()
         return None
 
     async def _sync(self) -> None:

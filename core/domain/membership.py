@@ -26,11 +26,11 @@ class Interval:
 class RoomChanges:
     """Who moved in a room since its counter was lower, and the counter now.
 
-    `moved` maps user ids to the end of their newest interval: None for those who are members now.
+    `moved` maps user ids to what is due to them by the intervals that were opened or closed since.
     """
 
     members: int
-    moved: Mapping[str, int | None]
+    moved: Mapping[str, Runs]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def plan_recovery(views: Mapping[str, RoomView], epoch: str, claim: Claim) -> di
 
     No claim at all: live from the base, nothing to recover. Another epoch, half a claim, a position above the
     head or below the floor, more than 500 postings in a room or 2,000 in all: not recovered, never in part.
-    A room absent from the position is replayed from the start of the person's membership.
+    A room absent from the position is replayed from the start of the person's present membership.
     """
     if claim.is_empty:
         return dict.fromkeys(views, Recovery(recovered=True))
@@ -76,7 +76,7 @@ def plan_recovery(views: Mapping[str, RoomView], epoch: str, claim: Claim) -> di
 
 
 def _recover_room(view: RoomView, position: int | None, limit: int) -> Recovery:
-    start = _membership_start(view) if position is None else position
+    start = membership_start(view) if position is None else position
     if start > view.head or start < view.floor:
         return Recovery(recovered=False)
     missing = ((start + 1, view.base),)
@@ -86,5 +86,6 @@ def _recover_room(view: RoomView, position: int | None, limit: int) -> Recovery:
     return Recovery(recovered=True, replay=replay, skip=runs.subtract(missing, view.due))
 
 
-def _membership_start(view: RoomView) -> int:
-    return view.due[0][0] - 1 if view.due else view.base
+def membership_start(view: RoomView) -> int:
+    """Where the newest membership begins: what a client had of earlier ones, only its own position can tell."""
+    return view.due[-1][0] - 1 if view.due else view.base

@@ -12,11 +12,11 @@ class Publisher(Protocol):
     log repair it. Nothing here waits for a network or raises for one.
     """
 
-    def publish(self, postings: Iterable[Posting]) -> None:
-        """Hand freshly committed postings to the live sessions they are due to."""
+    def publish(self, postings: Iterable[Posting], epoch: str) -> None:
+        """Hand postings freshly committed in this epoch to the live sessions they are due to."""
 
     def inbox_changed(self, user_id: str, change: InboxChange, origin: str | None) -> None:
         """Tell the person's sessions, but not `origin`, that receipts changed."""
 
-    def login_ended(self, login_id: str) -> None:
-        """End the sessions that live by tokens of this login."""
+    def people_changed(self, user_ids: Iterable[str]) -> None:
+        """Look at these people's sessions at once: their memberships, roles or credentials have changed."""

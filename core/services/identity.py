@@ -135,7 +135,7 @@ class IdentityService:
         )
         self._remembered.clear()
         self._reading.clear()
-        self._publisher.login_ended(login_id)
+        self._publisher.people_changed((user_id,))
 
     async def _of_token(self, token: Token) -> Principal:
         if await self._identity.is_revoked([token.id, token.login_id]):

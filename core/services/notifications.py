@@ -13,7 +13,7 @@ from core.domain.errors import DomainError, Forbidden, NotFound, Unavailable
 from core.domain.ids import new_id
 from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
 from core.domain.principals import Principal
-from core.ports.log import Appended, Committed, Log, Unit
+from core.ports.log import Committed, Log, Unit
 from core.ports.presence import Audience, Presence
 from core.ports.publisher import Publisher
 
@@ -72,7 +72,7 @@ class NotificationService:
         """
         principal.check_may_publish(request.rooms, request.type)
         committed = await self._commit(Unit(principal.sender, drafts=(_draft(principal, request),)))
-        return self._tell(committed.appended[0])
+        return self._tell(committed)
 
     async def publish_batch(
         self, principal: Principal, requests: Sequence[PublishRequest | DomainError]
@@ -115,7 +115,7 @@ class NotificationService:
             amendment=Amendment(by=principal.actor, set=changes),
         )
         committed = await self._commit(Unit(principal.sender, drafts=(draft,)))
-        self._publisher.publish(committed.appended[0].postings)
+        self._publisher.publish(committed.appended[0].postings, committed.epoch)
 
     async def _publish_entry(
         self, principal: Principal, request: PublishRequest | DomainError
@@ -134,10 +134,11 @@ class NotificationService:
         except TimeoutError as error:
             raise Unavailable("It is not known yet whether it was stored; try again.") from error
 
-    def _tell(self, appended: Appended) -> Published:
+    def _tell(self, committed: Committed) -> Published:
+        appended = committed.appended[0]
         if appended.notification is None:
             raise ValueError("A published notification has its content.")
-        self._publisher.publish(appended.postings)
+        self._publisher.publish(appended.postings, committed.epoch)
         audience = self._presence.audience(appended.offsets)
         return Published(appended.notification, appended.offsets, audience, appended.duplicate)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, and_, or_, select, update
 
-from core.domain.membership import Interval, RoomChanges
+from core.domain.membership import Interval, RoomChanges, due_runs
 from core.store import tables
 from core.store.dialects import among, insert
 from core.store.done import Moves
@@ -76,7 +76,7 @@ def intervals(connection: Connection, user_id: str, rooms: Sequence[str]) -> tup
 
 
 def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str, RoomChanges]:
-    """For each room, its counter now and the newest interval of whoever moved since the counter was as known.
+    """For each room, its counter now, and the changed intervals of whoever moved since the counter was as known.
 
     The counters are read first: what moves between the two reads is found again the next time.
     """
@@ -88,19 +88,23 @@ def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str,
         )
     }
     newer = {name: since for name, since in known.items() if counters.get(name, 0) > since}
-    moved: dict[str, dict[str, int | None]] = {name: {} for name in newer}
+    moved: dict[str, dict[str, list[Interval]]] = {name: {} for name in newer}
     for start in range(0, len(newer), _ROOMS_A_STATEMENT):
         part = list(newer.items())[start : start + _ROOMS_A_STATEMENT]
         rows = connection.execute(
-            select(_membership.room, _membership.user_id, _membership.until)
-            .where(
+            select(_membership.room, _membership.user_id, _membership.since, _membership.until).where(
                 or_(*(and_(_membership.room == name, _membership.changed > since) for name, since in part))
             )
-            .order_by(_membership.since)
         )
         for row in rows:
-            moved[row.room][row.user_id] = row.until
-    return {name: RoomChanges(counters[name], moved[name]) for name in newer}
+            interval = Interval(row.room, row.since, row.until)
+            moved[row.room].setdefault(row.user_id, []).append(interval)
+    return {
+        name: RoomChanges(
+            counters[name], {user: due_runs(found, name) for user, found in moved[name].items()}
+        )
+        for name in newer
+    }
 
 
 _ROOMS_A_STATEMENT = 200

@@ -12,6 +12,7 @@ from core.domain.notifications import Draft, Kind, Level, Notification, Posting
 from core.domain.principals import Principal, User
 from core.ports.log import Unit
 from core.store.database import open_database
+from core.store.identity import SqlIdentity
 from core.store.log import SqlLog
 from core.store.migrations import migrate
 from realtime.background import Background
@@ -49,7 +50,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     database = open_database(f"sqlite:///{tmp_path / 'log.db'}")
     await migrate(database)
     log, background = SqlLog(database), Background()
-    hub = Hub(log, background)
+    hub = Hub(log, SqlIdentity(database), background)
     hub.epoch = await log.epoch()
     yield Stage(log, hub, background)
     await background.close()
@@ -93,7 +94,7 @@ async def offsets(outgoing: OutgoingQueue, number: int) -> list[int]:
 async def test_what_comes_in_order_is_delivered_at_once(stage: Stage):
     _, outgoing = await stage.joined()
     for posting in await stage.append(3):
-        stage.hub.offer(posting)
+        stage.hub.offer(posting, stage.hub.epoch)
     assert await offsets(outgoing, 3) == [1, 2, 3]
 
 
@@ -101,7 +102,7 @@ async def test_a_double_is_dropped(stage: Stage):
     _, outgoing = await stage.joined()
     first, second = await stage.append(2)
     for posting in (first, first, second, first, second):
-        stage.hub.offer(posting)
+        stage.hub.offer(posting, stage.hub.epoch)
     assert await offsets(outgoing, 2) == [1, 2]
     assert outgoing.empty()
 
@@ -109,10 +110,10 @@ async def test_a_double_is_dropped(stage: Stage):
 async def test_what_comes_too_early_is_held_until_its_turn(stage: Stage):
     _, outgoing = await stage.joined()
     first, second, third = await stage.append(3)
-    stage.hub.offer(third)
-    stage.hub.offer(second)
+    stage.hub.offer(third, stage.hub.epoch)
+    stage.hub.offer(second, stage.hub.epoch)
     assert outgoing.empty()
-    stage.hub.offer(first)
+    stage.hub.offer(first, stage.hub.epoch)
     assert await offsets(outgoing, 3) == [1, 2, 3]
     assert stage.hub.repaired == 0
 
@@ -120,7 +121,7 @@ async def test_what_comes_too_early_is_held_until_its_turn(stage: Stage):
 async def test_a_gap_is_read_from_the_log(stage: Stage):
     _, outgoing = await stage.joined()
     *_, last = await stage.append(4)
-    stage.hub.offer(last)
+    stage.hub.offer(last, stage.hub.epoch)
     assert await offsets(outgoing, 4) == [1, 2, 3, 4]
     assert stage.hub.repaired >= 3
 
@@ -140,7 +141,7 @@ async def test_whatever_the_fast_path_does_everything_arrives_once_and_in_order(
     told = [posting for posting in posted if chance.random() < 0.7 for _ in range(chance.choice((1, 1, 2)))]
     chance.shuffle(told)
     for posting in told:
-        stage.hub.offer(posting)
+        stage.hub.offer(posting, stage.hub.epoch)
         if chance.random() < 0.1:
             await asyncio.sleep(0)
     await stage.hub.sweep()
@@ -153,11 +154,11 @@ async def test_a_session_hears_only_what_comes_above_its_base(stage: Stage):
     session, outgoing = await stage.joined()
     assert stage.hub.position([ROOM]) == {ROOM: 2}
     (third,) = await stage.append(1)
-    stage.hub.offer(third)
+    stage.hub.offer(third, stage.hub.epoch)
     assert await offsets(outgoing, 1) == [3]
     stage.hub.leave(session, [ROOM])
     (fourth,) = await stage.append(1)
-    stage.hub.offer(fourth)
+    stage.hub.offer(fourth, stage.hub.epoch)
     assert outgoing.empty()
 
 
@@ -165,11 +166,11 @@ async def test_nothing_published_while_a_room_opens_is_lost(stage: Stage):
     opening = asyncio.create_task(stage.hub.open([ROOM]))
     await asyncio.sleep(0)
     for posting in await stage.append(3):
-        stage.hub.offer(posting)
+        stage.hub.offer(posting, stage.hub.epoch)
     await opening
     _, outgoing = await stage.joined()
     (fourth,) = await stage.append(1)
-    stage.hub.offer(fourth)
+    stage.hub.offer(fourth, stage.hub.epoch)
     assert await offsets(outgoing, 1) == [4]
 
 

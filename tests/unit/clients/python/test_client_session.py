@@ -175,7 +175,7 @@ async def test_rooms_come_and_go_with_the_session(peer, start, record):
     await record.next("state", state="live")
     await link.cut()
     link = await peer.connected()
-    assert link.sent["position"] == {"user:1": 1, "project:8": 9, "project:9": 4}
+    assert link.sent["position"] == {"user:1": 1, "project:7": 3, "project:8": 9, "project:9": 4}
 
 
 async def test_rooms_come_and_go_while_live(peer, start, record):
@@ -186,7 +186,24 @@ async def test_rooms_come_and_go_while_live(peer, start, record):
     await link.post("project:8", 32)
     await record.next("notification", room="project:8")
     await link.cut()
-    assert (await peer.connected()).sent["position"] == {"user:1": 1, "project:8": 32}
+    assert (await peer.connected()).sent["position"] == {"user:1": 1, "project:7": 3, "project:8": 32}
+
+
+async def test_who_comes_back_to_a_room_asks_for_the_rest_of_what_was_due_there(peer, start):
+    start()
+    link = await peer.connected()
+    await link.begin({"user:1": 1, "project:7": 3})
+    await link.emit("rooms", {"joined": {}, "left": ["project:7"]})
+    await link.emit("rooms", {"joined": {"project:7": 9}, "left": []})
+    assert (await link.said("sync"))["position"]["project:7"] == 3
+
+
+async def test_what_a_posting_says_was_left_out_is_no_hole(peer, start, record):
+    start()
+    link = await peer.connected()
+    await link.begin({"user:1": 1})
+    await link.post("user:1", 4, skip=[[2, 3]])
+    assert (await record.next("notification"))["offset"] == 4
 
 
 async def test_what_is_ephemeral_is_shown_and_moves_nothing(peer, start, record):

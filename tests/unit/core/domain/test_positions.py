@@ -70,8 +70,15 @@ def test_what_is_not_due_is_skipped_and_named():
     assert recovery == Recovery(recovered=True, replay=((4, 5), (8, 9)), skip=((6, 7),))
 
 
-def test_a_room_absent_from_the_position_is_replayed_from_the_start_of_the_membership():
+def test_a_room_absent_from_the_position_is_replayed_from_the_start_of_the_present_membership():
     assert plan_one(view(9, due=((5, FOREVER),)), None) == Recovery(recovered=True, replay=((5, 9),))
+    assert plan_one(view(9, due=((1, 3), (8, FOREVER))), None) == Recovery(recovered=True, replay=((8, 9),))
+
+
+def test_a_position_from_an_earlier_membership_is_owed_the_rest_of_it():
+    recovery = plan_one(view(9, due=((1, 4), (8, FOREVER))), 2)
+
+    assert recovery == Recovery(recovered=True, replay=((3, 4), (8, 9)), skip=((5, 7),))
 
 
 def test_a_room_absent_from_the_position_is_not_recovered_when_its_start_was_pruned():

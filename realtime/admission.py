@@ -1,0 +1,212 @@
+"""Admission: which rooms a session is in, from its first moment to its last.
+
+Who may hear what is read from the database after the session was registered at the hub. So whatever changes before
+the read is in it, and whatever changes after it raises a counter that the hub sees: nothing falls between.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from core.domain.errors import Unavailable
+from core.domain.membership import Interval, Standing, due_runs
+from core.domain.positions import Claim
+from core.domain.principals import User
+from core.ports.identity import Identity
+from realtime.background import Background
+from realtime.engine import SocketServer
+from realtime.hub import Hub
+from realtime.replay import Plan, Replay
+from realtime.session import Session
+from realtime.sessions import Sessions
+
+_TRIES = 10
+_RETRY_S = 0.5
+_CHANNEL_KINDS = {"user": "用户", "role": "角色", "project": "项目", "global": "全局"}
+
+_logger = logging.getLogger(__name__)
+
+
+class Admission:
+    """Lets sessions into their rooms, and keeps them where their people are members."""
+
+    def __init__(
+        self,
+        server: SocketServer,
+        hub: Hub,
+        sessions: Sessions,
+        replay: Replay,
+        identity: Identity,
+        background: Background,
+    ) -> None:
+        self._server = server
+        self._hub = hub
+        self._sessions = sessions
+        self._replay = replay
+        self._identity = identity
+        self._background = background
+        self._looking: dict[str, bool] = {}
+
+    async def enter(self, session: Session, claim: Claim) -> Plan:
+        """Put a new session into its person's rooms, held back; how it is to be caught up.
+
+        Raises `Unavailable`, also when the client has gone or its credential ended meanwhile.
+        """
+        for _ in range(_TRIES):
+            rooms = session.user.rooms
+            await self._hub.open(rooms)
+            self._check_there(session, rooms)
+            session.rooms = rooms
+            session.hold(self._hub.join(session, rooms))
+            session.user, intervals = await self._standing(session)
+            if session.user.rooms == rooms:
+                session.entered = True
+                await self._enter_rooms(session, rooms)
+                return await self._plan(session, rooms, intervals, claim)
+            await self._leave(session, rooms)
+        raise Unavailable("The person's rooms changed again and again.", code="rooms_changing")
+
+    async def resync(self, session: Session, claim: Claim) -> Plan:
+        """Hold the rooms of the claim back again; how they are to be caught up. Raises `Unavailable`."""
+        base = self._hub.position(room for room in session.rooms if room in (claim.position or ()))
+        rooms = tuple(base)
+        session.hold(base)
+        try:
+            intervals = await self._identity.intervals(session.user.id, rooms)
+            return await self._plan(session, rooms, intervals, claim)
+        except BaseException:
+            session.release(rooms)
+            raise
+
+    async def catch_up(self, session: Session, plan: Plan) -> None:
+        """Send what the plan owes; a session that cannot be caught up is cut, and resumes."""
+        try:
+            await self._replay.run(session, plan)
+        except (Unavailable, TimeoutError) as error:
+            _logger.warning("❌ [WS] 补发失败: %s", error, extra={"user_id": session.user.id})
+            session.cut("sync_failed")
+
+    def look_at(self, user_ids: Iterable[str]) -> None:
+        """Look at these people's sessions here: something about what they may hear has changed."""
+        for user_id in user_ids:
+            if not self._sessions.of_user(user_id):
+                continue
+            if user_id not in self._looking:
+                self._background.start(self._look(user_id), f"look at {user_id}")
+            self._looking[user_id] = True
+
+    async def _look(self, user_id: str) -> None:
+        """Until it is done: the counter that called for it is read and will not call again."""
+        try:
+            while self._looking[user_id]:
+                self._looking[user_id] = False
+                try:
+                    await self._review(user_id)
+                except Unavailable:
+                    _logger.warning("a person could not be read; trying again", extra={"user_id": user_id})
+                    self._looking[user_id] = True
+                    await asyncio.sleep(_RETRY_S)
+        finally:
+            del self._looking[user_id]
+
+    async def _review(self, user_id: str) -> None:
+        sessions = self._sessions.of_user(user_id)
+        for session in sessions:
+            session.stale = True
+        entered = [session for session in sessions if session.entered and not session.ended]
+        if not entered:
+            return
+        credentials = [found for session in entered if (found := session.principal.credential_id)]
+        standing = await self._identity.standing(user_id, credentials)
+        for session in entered:
+            user = _present_user(session, standing)
+            if user is None:
+                session.end("revoked", retry=False, retry_ms=0)
+            else:
+                await self._move(session, user)
+
+    async def _move(self, session: Session, user: User) -> None:
+        """Let the session follow its person: out of rooms at once, into others behind what is due there."""
+        session.user = user
+        present = user.rooms
+        left = [room for room in session.rooms if room not in present]
+        joined = [room for room in present if not self._hub.has(session, room)]
+        await self._leave(session, left)
+        if not joined:
+            session.rooms = present
+            if left:
+                session.emit("rooms", {"epoch": self._hub.epoch, "joined": {}, "left": left})
+            return
+        await self._hub.open(joined)
+        self._check_there(session, joined)
+        session.hold(self._hub.join(session, joined))
+        try:
+            intervals = await self._identity.intervals(session.user.id, joined)
+            plan = await self._plan(session, joined, intervals, None)
+        except BaseException:
+            await self._leave(session, joined)
+            raise
+        session.rooms = present
+        await self._enter_rooms(session, joined)
+        session.emit(
+            "rooms",
+            {
+                "epoch": self._hub.epoch,
+                "joined": plan.start,
+                "left": left,
+                "recovered": dict(plan.recovered),
+            },
+        )
+        self._background.start(self.catch_up(session, plan), f"join {session.sid}")
+
+    async def _standing(self, session: Session) -> tuple[User, Sequence[Interval]]:
+        """The session's person and what is due to them: read again if a change was heard of meanwhile."""
+        credential = session.principal.credential_id
+        while True:
+            session.stale = False
+            standing = await self._identity.standing(session.user.id, (credential,) if credential else ())
+            user = _present_user(session, standing)
+            if user is None:
+                session.end("revoked", retry=False, retry_ms=0)
+                raise Unavailable("The credential ended meanwhile.", code="token_revoked")
+            if not session.stale:
+                return user, standing.intervals
+
+    async def _plan(
+        self, session: Session, rooms: Sequence[str], intervals: Sequence[Interval], claim: Claim | None
+    ) -> Plan:
+        """Keep from the session what is not due, and decide how it is caught up in the rooms."""
+        due = {room: due_runs(intervals, room) for room in rooms}
+        self._hub.limit(session, due)
+        base = session.begin_at(intervals, rooms)
+        return await self._replay.plan(base, due, claim)
+
+    def _check_there(self, session: Session, rooms: Sequence[str]) -> None:
+        """Rooms were opened for a client: is it still there?"""
+        if self._sessions.get(session.sid) is not session or session.ended:
+            self._hub.unpin(rooms)
+            raise Unavailable("The client has gone.", code="gone")
+
+    async def _leave(self, session: Session, rooms: Sequence[str]) -> None:
+        self._hub.leave(session, rooms)
+        session.forget(rooms)
+        for room in rooms:
+            await self._server.leave_room(session.sid, room)
+
+    async def _enter_rooms(self, session: Session, rooms: Sequence[str]) -> None:
+        for room in rooms:
+            await self._server.enter_room(session.sid, room)
+            kind = _CHANNEL_KINDS[room.partition(":")[0]]
+            _logger.info("✅ [WS] 已订阅%s频道: notify:%s", kind, room, extra={"user_id": session.user.id})
+
+
+def _present_user(session: Session, standing: Standing) -> User | None:
+    """The session's person as they are now, None when the session has lost its right to be."""
+    user = standing.user
+    if (
+        user is None
+        or session.principal.credential_id in standing.ended
+        or session.principal.is_ended_by(user)
+    ):
+        return None
+    return user

@@ -1,0 +1,112 @@
+"""One active room of a hub: how far it was delivered, to whom, and what waits for its turn."""
+
+import asyncio
+import logging
+import time
+
+from core.domain import runs
+from core.domain.membership import FOREVER
+from core.domain.notifications import Posting
+from core.domain.runs import Runs
+from core.schemas.sockets import posting_event
+from realtime.engine import EventPacket
+from realtime.session import Session
+
+MAX_HELD = 500
+
+_logger = logging.getLogger(__name__)
+
+
+class Room:
+    """`opened` is None once the head was read; until then, publications are held.
+
+    `members` is the membership counter up to which the hub knows who moved: a posting with a higher one waits until
+    the hub has looked. `limits` names the sessions whose people are not members for ever: the offsets due to them.
+    """
+
+    __slots__ = (
+        "_hidden_since",
+        "applied",
+        "held",
+        "idle_since",
+        "limits",
+        "members",
+        "name",
+        "opened",
+        "pins",
+        "sessions",
+        "waiting_for_gap",
+    )
+
+    def __init__(self, name: str, opening: "asyncio.Future[None]") -> None:
+        self.name = name
+        self.applied = 0
+        self.members = 0
+        self.opened: asyncio.Future[None] | None = opening
+        self.sessions: set[Session] = set()
+        self.limits: dict[Session, Runs] = {}
+        self.held: dict[int, Posting] = {}
+        self.waiting_for_gap = False
+        self.pins = 0
+        self.idle_since = time.monotonic()
+        self._hidden_since: int | None = None
+
+    def hold(self, posting: Posting) -> None:
+        """Keep a posting for later; when too many wait, what is not kept is read from the log."""
+        if len(self.held) < MAX_HELD or posting.offset == self.applied + 1:
+            self.held[posting.offset] = posting
+
+    def take_held(self) -> Posting | None:
+        """The posting whose turn it is, if it waits here."""
+        return self.held.pop(self.applied + 1, None)
+
+    def forget_applied(self) -> None:
+        """Drop what waits and was applied by another way."""
+        if self.held:
+            self.held = {offset: posting for offset, posting in self.held.items() if offset > self.applied}
+
+    def apply(self, posting: Posting, epoch: str) -> int:
+        """Deliver the next posting to whom it is due; to how many sessions.
+
+        What is not to be shown is stepped over, and named with the next one that is.
+        """
+        self.applied = posting.offset
+        recipients = self._recipients(posting.offset)
+        if not posting.is_shown:
+            self._hidden_since = self._hidden_since or posting.offset
+            return 0
+        hidden_since, self._hidden_since = self._hidden_since, None
+        if not recipients:
+            return 0
+        event, payload = posting_event(posting, epoch)
+        if hidden_since is not None:
+            payload["skip"] = [[hidden_since, posting.offset - 1]]
+        packet = EventPacket(event, payload)
+        for session in recipients:
+            session.deliver(self.name, posting.offset, packet)
+        _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
+        return len(recipients)
+
+    def _recipients(self, offset: int) -> set[Session]:
+        if not self.limits:
+            return self.sessions
+        for session, due in list(self.limits.items()):
+            if not due or due[-1][1] < offset:
+                self.leave(session)
+        kept_from = {session for session, due in self.limits.items() if not runs.contains(due, offset)}
+        return self.sessions - kept_from
+
+    def limit(self, session: Session, due: Runs) -> None:
+        """Deliver to the session only what is due: its person was not, or will not be, a member all the time."""
+        if session not in self.sessions:
+            return
+        ahead = runs.intersect(due, ((self.applied + 1, FOREVER),))
+        if ahead == ((self.applied + 1, FOREVER),):
+            self.limits.pop(session, None)
+        else:
+            self.limits[session] = ahead
+
+    def leave(self, session: Session) -> None:
+        self.sessions.discard(session)
+        self.limits.pop(session, None)
+        self.idle_since = time.monotonic()
