@@ -55,7 +55,9 @@ class Admission:
         for _ in range(_TRIES):
             rooms = session.user.rooms
             await self._hub.open(rooms)
-            self._check_there(session, rooms)
+            if not self._is_there(session):
+                self._hub.unpin(rooms)
+                raise Unavailable("The client has gone.", code="gone")
             session.rooms = rooms
             session.hold(self._hub.join(session, rooms))
             session.user, intervals = await self._standing(session)
@@ -130,7 +132,7 @@ class Admission:
         session.user = user
         present = user.rooms
         left = [room for room in session.rooms if room not in present]
-        joined = [room for room in present if not self._hub.has(session, room)]
+        joined = [room for room in present if room not in session.joined]
         await self._leave(session, left)
         if not joined:
             session.rooms = present
@@ -138,7 +140,9 @@ class Admission:
                 session.emit("rooms", {"epoch": self._hub.epoch, "joined": {}, "left": left})
             return
         await self._hub.open(joined)
-        self._check_there(session, joined)
+        if not self._is_there(session):
+            self._hub.unpin(joined)
+            return
         session.hold(self._hub.join(session, joined))
         try:
             intervals = await self._identity.intervals(session.user.id, joined)
@@ -181,20 +185,20 @@ class Admission:
         base = session.begin_at(intervals, rooms)
         return await self._replay.plan(base, due, claim)
 
-    def _check_there(self, session: Session, rooms: Sequence[str]) -> None:
-        """Rooms were opened for a client: is it still there?"""
-        if self._sessions.get(session.sid) is not session or session.ended:
-            self._hub.unpin(rooms)
-            raise Unavailable("The client has gone.", code="gone")
+    def _is_there(self, session: Session) -> bool:
+        return self._sessions.get(session.sid) is session and not session.ended
 
     async def _leave(self, session: Session, rooms: Sequence[str]) -> None:
         self._hub.leave(session, rooms)
         session.forget(rooms)
         for room in rooms:
-            await self._server.leave_room(session.sid, room)
+            if self._is_there(session):
+                await self._server.leave_room(session.sid, room)
 
     async def _enter_rooms(self, session: Session, rooms: Sequence[str]) -> None:
         for room in rooms:
+            if not self._is_there(session):
+                return
             await self._server.enter_room(session.sid, room)
             kind = _CHANNEL_KINDS[room.partition(":")[0]]
             _logger.info("✅ [WS] 已订阅%s频道: notify:%s", kind, room, extra={"user_id": session.user.id})

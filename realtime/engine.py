@@ -53,6 +53,11 @@ class OutgoingQueue(asyncio.Queue[Any]):
             self._drained.clear()
             await self._drained.wait()
 
+    def abandon(self) -> None:
+        """Nobody will take anything any more: let those go who wait for it."""
+        if self._drained is not None:
+            self._drained.set()
+
     def _put(self, item: Any) -> None:
         self.size_bytes += _size(item)
         super()._put(item)

@@ -92,8 +92,8 @@ class Gateway:
     async def _disconnect(self, sid: str, reason: str) -> None:
         session = self._sessions.remove(sid)
         if session is not None:
-            session.ended = True
-            self._hub.leave(session, session.rooms)
+            session.close()
+            self._hub.leave(session, tuple(session.joined))
             _logger.info("🔔 [WS] 连接已关闭: %s", reason, extra={"user_id": session.user.id})
 
     async def _begin(self, session: Session, claim: Claim) -> None:

@@ -114,7 +114,7 @@ class Hub:
         """Put the session into opened rooms; the base of each: what comes above it is delivered from now on."""
         names = tuple(rooms)
         for name in names:
-            self._rooms[name].sessions.add(session)
+            self._rooms[name].join(session)
         self.unpin(names)
         return {name: self._rooms[name].applied for name in names}
 
@@ -129,10 +129,6 @@ class Hub:
         for name, offsets in due.items():
             if (room := self._rooms.get(name)) is not None:
                 room.limit(session, offsets)
-
-    def has(self, session: Session, room: str) -> bool:
-        """Whether the session is in the room."""
-        return (found := self._rooms.get(room)) is not None and session in found.sessions
 
     @property
     def active_rooms(self) -> int:

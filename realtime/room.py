@@ -106,7 +106,12 @@ class Room:
         else:
             self.limits[session] = ahead
 
+    def join(self, session: Session) -> None:
+        self.sessions.add(session)
+        session.joined.add(self.name)
+
     def leave(self, session: Session) -> None:
         self.sessions.discard(session)
+        session.joined.discard(self.name)
         self.limits.pop(session, None)
         self.idle_since = time.monotonic()

@@ -35,7 +35,8 @@ class Held:
 class Session:
     """Everything that reaches the client goes through `send`, in order.
 
-    `entered` once it is in its rooms; `stale` when what was read of its person may be old already.
+    `rooms` is what the client was told, `joined` the rooms it is in at the hub. `entered` once it is in its rooms;
+    `stale` when what was read of its person may be old already.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Session:
         "ended",
         "entered",
         "inbox_version",
+        "joined",
         "principal",
         "rooms",
         "sid",
@@ -63,6 +65,7 @@ class Session:
         self.principal = principal
         self.user: User = principal.person
         self.rooms: tuple[str, ...] = ()
+        self.joined: set[str] = set()
         self.catching_up: dict[str, Held] = {}
         self.entered = False
         self.stale = False
@@ -141,8 +144,14 @@ class Session:
         return self._outgoing.size_bytes
 
     async def wait_sent(self) -> None:
-        """Return when the client's queue is empty."""
-        await self._outgoing.wait_empty()
+        """Return when the client's queue is empty, or the client has gone."""
+        if not self.ended:
+            await self._outgoing.wait_empty()
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.ended = True
+        self._outgoing.abandon()
 
     def cut(self, reason: str) -> None:
         """End the session at once, without telling the client, who finds out and resumes."""
