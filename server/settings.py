@@ -7,15 +7,17 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from core.domain.issuers import Issuer
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
+from core.schemas.errors import invalid
+from server.issuers import is_loopback, read_issuers
 
 MIN_SECRET_BYTES = 32
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
@@ -38,6 +40,7 @@ class Settings:
     metrics_token: str | None
     cors_origins: tuple[str, ...]
     roles: frozenset[str]
+    issuers: tuple[Issuer, ...]
     log_format: str
     log_level: str
     ping_interval_s: float
@@ -72,6 +75,7 @@ def read_settings() -> Settings:
         "metrics_token": env.str("METRICS_TOKEN", None, validate=[validate.Length(min=16), _check_utf8]),
         "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
+        "issuers": env.str("ISSUERS", None, validate=_check_utf8),
         "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
         "log_level": env.str(
             "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -84,7 +88,12 @@ def read_settings() -> Settings:
         "retry_tries": env.int("RETRY_TRIES", 10, validate=milliseconds),
         "transports": env.list("TRANSPORTS", list(_TRANSPORTS), validate=_check_transports),
     }
-    if faults := [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]:
+    faults = [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]
+    try:
+        values["issuers"] = _issuers(values)
+    except ValidationError as error:
+        faults.append(_told("ISSUERS", error))
+    if faults:
         raise SettingsError("\n".join(faults))
     lists = {name: tuple(values[name]) for name in ("cors_origins", "transports")}
     settings = Settings(**{**values, **lists, "roles": frozenset(values["roles"])})
@@ -112,6 +121,20 @@ def _faults_together(values: Mapping[str, Any], *, on_dyno: bool) -> list[str]:
     if values["secret_key"] == "" and (values["redis_url"] or database_url.startswith("postgres")):
         faults.append("SECRET_KEY: needed with REDIS_URL or PostgreSQL, the same on every server.")
     return faults
+
+
+def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
+    return (
+        () if values["issuers"] is None else read_issuers(values["issuers"], frozenset(values["roles"] or ()))
+    )
+
+
+def _told(name: str, error: ValidationError) -> str:
+    """A nested fault in one line, by the path of each part."""
+    parts = (invalid(error).fields or {}).items()
+    return f"{name}: " + " ".join(
+        f"{'' if path == '_schema' else f'{path}: '}{' '.join(texts)}" for path, texts in parts
+    )
 
 
 def _kept_secret(settings: Settings) -> str:
@@ -148,7 +171,7 @@ def _check_redis(url: str) -> None:
     if not re.match(r"rediss?://.", url):
         raise ValidationError("Not redis://… or rediss://….")
     parts = _split(url)
-    if not (parts.password or parse_qs(parts.query).get("password") or _is_loopback(parts.hostname)):
+    if not (parts.password or parse_qs(parts.query).get("password") or is_loopback(parts.hostname)):
         raise ValidationError("Redis on another machine needs a password: redis://:password@host.")
 
 
@@ -159,13 +182,6 @@ def _split(url: str) -> SplitResult:
     except ValueError as error:
         raise ValidationError("Not a URL: its host or port cannot be read.") from error
     return parts
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host is not None and (host == "localhost" or ip_address(host).is_loopback)
-    except ValueError:
-        return False
 
 
 def _check_utf8(text: str) -> None:
