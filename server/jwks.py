@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from cryptography.exceptions import UnsupportedAlgorithm
-from jwt import PyJWK, PyJWKSet, PyJWTError
+from jwt import PyJWK, PyJWTError
 
 from core.domain.errors import Unavailable
 
@@ -26,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _KeySet:
-    """One issuer's keys as they were fetched last. Times are monotonic; `asked_at` is when an unknown key made us ask."""
+    """One issuer's keys as they were fetched last; `asked_at` is when an unknown key made us ask. Seconds, monotonic."""
 
     url: str
     keys: dict[str, PyJWK] = field(default_factory=dict)
@@ -39,8 +40,11 @@ class _KeySet:
 class HttpKeys:
     """Key sets that are kept, refreshed every hour by `refresh`, and fetched anew for an unknown key."""
 
-    def __init__(self, http: ClientSession, urls: Iterable[str]) -> None:
+    def __init__(
+        self, http: ClientSession, urls: Iterable[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._http = http
+        self._clock = clock
         self._sets = {url: _KeySet(url) for url in urls}
 
     async def key(self, url: str, kid: str) -> PyJWK | None:
@@ -58,7 +62,7 @@ class HttpKeys:
 
     async def refresh(self) -> None:
         """Fetch the sets that are an hour old, or were never had. What fails is tried again at the next call."""
-        now = time.monotonic()
+        now = self._clock()
         old = [
             held
             for held in self._sets.values()
@@ -77,7 +81,7 @@ class HttpKeys:
         """Whoever makes up key ids must not make us hammer the issuer; joining a fetch under way costs nothing."""
         if held.fetching is not None:
             return True
-        now = time.monotonic()
+        now = self._clock()
         if held.asked_at is not None and now - held.asked_at < ASK_AGAIN_S:
             return False
         held.asked_at = now
@@ -93,13 +97,13 @@ class HttpKeys:
         """Take the place of what is held; on any failure, that stays."""
         try:
             held.keys = _read_keys(await self._get(held.url))
-            held.fetched_at = time.monotonic()
+            held.fetched_at = self._clock()
             held.failed = False
         except (ClientError, TimeoutError, OSError, _UnusableError) as error:
             held.failed = True
-            _logger.warning(
-                "❌ [JWKS] 无法取得密钥集: %s: %s", urlsplit(held.url).hostname, type(error).__name__
-            )
+            # Of others' errors only the name: their texts may hold the URL, and that a password.
+            reason = error if isinstance(error, _UnusableError) else type(error).__name__
+            _logger.warning("❌ [JWKS] 无法取得密钥集: %s: %s", urlsplit(held.url).hostname, reason)
         finally:
             held.fetching = None
 
@@ -123,16 +127,25 @@ class _UnusableError(Exception):
 def _read_keys(body: bytes) -> dict[str, PyJWK]:
     """The keys for signatures by their ids; those that we do not understand are left out."""
     try:
-        found = PyJWKSet.from_dict(orjson.loads(body))
-    except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError) as error:
+        entries = orjson.loads(body)["keys"]
+    except (ValueError, TypeError, KeyError) as error:
         raise _UnusableError("no key set") from error
     keys: dict[str, PyJWK] = {}
-    for key in found:
-        if isinstance(key.key_id, str) and key.public_key_use in (None, "sig"):
+    for entry in entries if isinstance(entries, list) else []:
+        key = _read_key(entry)
+        if key is not None and isinstance(key.key_id, str) and key.public_key_use in (None, "sig"):
             keys.setdefault(key.key_id, key)
     if not keys:
-        raise _UnusableError("no key with an id")
+        raise _UnusableError("no key for signatures with an id")
     return keys
+
+
+def _read_key(entry: Any) -> PyJWK | None:
+    """One by one, and for whatever an odd key raises: it must not cost the others, as with `jwt.PyJWKSet`."""
+    try:
+        return PyJWK(entry) if isinstance(entry, dict) else None
+    except (PyJWTError, UnsupportedAlgorithm, NotImplementedError, ValueError, TypeError, AttributeError):
+        return None
 
 
 @asynccontextmanager
