@@ -2,15 +2,14 @@
 
 import json
 from collections import Counter
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from core.domain.issuers import OURS, PREFIX_PATTERN, PUBLIC_KEY_ALGORITHMS, SECRET_BYTES, ClaimNames, Issuer
 from core.domain.principals import ADMIN
 from core.schemas.fields import Text, Whole
+from server.urls import is_loopback, split_url
 
 _MAX_LENGTH = 2_000
 
@@ -34,20 +33,8 @@ def read_issuers(text: str, roles: frozenset[str]) -> tuple[Issuer, ...]:
     return tuple(issuers)
 
 
-def is_loopback(host: str | None) -> bool:
-    """Whether the host is this machine by its spelling alone."""
-    try:
-        return host is not None and (host == "localhost" or ip_address(host).is_loopback)
-    except ValueError:
-        return False
-
-
 def _check_jwks_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ValidationError("Not a URL: its host or port cannot be read.") from error
+    parts = split_url(url)
     if not parts.hostname or parts.scheme not in ("https", "http"):
         raise ValidationError("Not https://….")
     if parts.scheme == "http" and not is_loopback(parts.hostname):

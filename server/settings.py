@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
@@ -17,7 +17,8 @@ from core.domain.issuers import Issuer
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
 from core.schemas.errors import invalid
-from server.issuers import is_loopback, read_issuers
+from server.issuers import read_issuers
+from server.urls import is_loopback, split_url
 
 MIN_SECRET_BYTES = 32
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
@@ -164,24 +165,15 @@ def _check_database(url: str) -> None:
     if not re.match(r"sqlite:///.|postgres(ql)?://.", url):
         raise ValidationError("Neither sqlite:///path nor postgresql://….")
     if not url.startswith("sqlite"):
-        _split(url)
+        split_url(url)
 
 
 def _check_redis(url: str) -> None:
     if not re.match(r"rediss?://.", url):
         raise ValidationError("Not redis://… or rediss://….")
-    parts = _split(url)
+    parts = split_url(url)
     if not (parts.password or parse_qs(parts.query).get("password") or is_loopback(parts.hostname)):
         raise ValidationError("Redis on another machine needs a password: redis://:password@host.")
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ValidationError("Not a URL: its host or port cannot be read.") from error
-    return parts
 
 
 def _check_utf8(text: str) -> None:
