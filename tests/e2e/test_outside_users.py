@@ -5,7 +5,9 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +22,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
 
 from core.domain.identity import ChangeUser, IdentityChange
+from core.domain.principals import DEFAULT_ROLES
 from core.ports.log import Unit
 from core.store import tables
 from core.store.database import open_database
 from core.store.log import SqlLog
+from server.issuers import read_issuers
 from tests.support.http import Answer, Api, bearer
 from tests.support.outside import (
     BETA_SECRET,
@@ -32,7 +36,7 @@ from tests.support.outside import (
     beta_token,
     issuers_setting,
 )
-from tests.support.processes import SECRET_KEY, ServerProcess
+from tests.support.processes import ROOT, SECRET_KEY, ServerProcess, environment
 from tests.support.stage import PASSWORD, demo_server, logged_in
 from tests.support.wire import live_wire, opened_wire
 
@@ -205,7 +209,7 @@ def refused_tokens(acme: ExampleIssuer) -> dict[str, tuple[str, str]]:
         "our name by beta": of_beta(iss="notify", sub="1", sid="x", use="access"),
         "our secret for beta": of_beta(secret=SECRET_KEY),
         "another secret": of_beta(secret="x" * 40),
-        "another algorithm of beta": of_beta(algorithm="HS512", secret="x" * 64),
+        "another algorithm of beta": of_beta(algorithm="HS512"),
         "a foreign issuer": of_beta(iss="https://evil.example"),
         "an issuer with a slash more": of_beta(iss="https://beta.example/"),
         "a list of issuers": signed_by_hand({"alg": "HS256"}, beta_claims(iss=["https://beta.example"]), BETA_SECRET.encode()),
@@ -306,6 +310,23 @@ async def test_older_claims_bring_nothing_back(place: Place):
         assert [n["title"] for n in await wire.wait("notification")] == ["now"]
 
 
+async def test_newer_claims_move_a_session_that_lives_by_an_older_token(place: Place):
+    now = time.time()
+    token = beta_token(sub="live", iat=now - 10, roles=["reviewer"], projects=["7"])
+    async with logged_in(place.url, "admin") as admin, live_wire(place.url, token) as wire:
+        await admin.publish("project:beta|7", title="in 7")
+        await wire.wait("notification")
+        assert place.me(beta_token(sub="live", iat=now - 5, projects=["8"]))["roles"] == []
+        await admin.publish("project:beta|7", "role:reviewer", title="not any more")
+        await wire.until(lambda: any("project:beta|8" in told["joined"] for told in wire.of("rooms")))
+        assert {room for told in wire.of("rooms") for room in told["left"]} == {
+            "project:beta|7",
+            "role:reviewer",
+        }
+        await admin.publish("project:beta|8", title="in 8")
+        assert [n["title"] for n in await wire.wait("notification", 2)] == ["in 7", "in 8"]
+
+
 async def test_many_first_tokens_at_once_make_one_person(place: Place):
     tokens = [beta_token(sub="crowd", roles=["reviewer"], projects=["7"]) for _ in range(20)]
     async with ClientSession() as http:
@@ -341,6 +362,25 @@ async def test_logging_out_ends_the_one_token_and_its_sessions(place: Place):
                 assert (await wire.wait("connect_error"))[0]["data"] == {"code": "token_revoked"}
             assert (await stays.call("ping", {"timestamp": 1}))["ok"] is True
             assert place.get(other).status == 200
+
+
+def test_what_the_guide_says_works_as_it_stands(place: Place):
+    for setting in guide_blocks("json"):
+        assert read_issuers(setting, frozenset(DEFAULT_ROLES))
+    start, ask = guide_blocks("sh")
+    (setting,) = re.findall(r"ISSUERS='(.*?)'", start, re.DOTALL)
+    assert read_issuers(setting, frozenset(DEFAULT_ROLES))
+    env = environment({"ISSUER_URL": place.acme.url, "NOTIFY_URL": place.url})
+
+    script = ["bash", "-euo", "pipefail", "-c", ask]
+    done = subprocess.run(script, env=env, capture_output=True, text=True, timeout=60, check=True)
+
+    assert '"id":"acme|17"' in done.stdout
+
+
+def guide_blocks(language: str) -> list[str]:
+    guide = (ROOT / "docs" / "outside-users.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
 
 
 async def test_a_fresh_token_renews_a_session(place: Place):

@@ -14,7 +14,7 @@ from core.domain.ids import new_id
 from tests.support.processes import Program, free_port
 
 BETA = "https://beta.example"
-BETA_SECRET = "a secret that beta and the server share"
+BETA_SECRET = "a secret that beta and the server share, long enough for any of the hashes"
 KEY_SET = "/.well-known/jwks.json"
 
 
