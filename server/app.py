@@ -14,6 +14,7 @@ from core.domain.errors import Unavailable
 from core.services.administration import AdministrationService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
+from core.services.issuers import OutsideTokens
 from core.services.notifications import NotificationService
 from core.services.passwords import Passwords
 from core.services.presence import PresenceService
@@ -37,6 +38,7 @@ from realtime.publisher import LocalPublisher
 from realtime.replay import Replay
 from realtime.sessions import Sessions
 from server.health import health_routes
+from server.jwks import CHECK_S, opened_keys
 from server.metrics import Metrics, metrics_route
 from server.settings import Settings
 
@@ -87,7 +89,8 @@ class Server:
 @asynccontextmanager
 async def started_server(settings: Settings) -> AsyncIterator[Server]:
     """All parts of one server process, started; they stop in the opposite order. Raises `Unavailable`."""
-    async with opened_database(settings) as database:
+    key_sets = [issuer.jwks_url for issuer in settings.issuers if issuer.jwks_url]
+    async with opened_database(settings) as database, opened_keys(key_sets) as keys:
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
         inbox = SqlInbox(database)
         background = Background()
@@ -103,7 +106,14 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         admission = Admission(sockets, hub, sessions, replay, identity, background)
         publisher = LocalPublisher(hub, sessions, admission)
         services = Services(
-            identity=IdentityService(identity, log, publisher, Tokens(settings.secret_key), Passwords()),
+            identity=IdentityService(
+                identity,
+                log,
+                publisher,
+                Tokens(settings.secret_key),
+                OutsideTokens(settings.issuers, keys),
+                Passwords(),
+            ),
             notifications=NotificationService(log, publisher, hub),
             inbox=InboxService(inbox, identity, log, publisher),
             summary=SummaryService(inbox, positions, SqlTasks(database)),
@@ -151,6 +161,8 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         await hub.start()
         gateway.start()
         background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
+        background.start(keys.refresh(), "first key sets")
+        background.repeat(keys.refresh, CHECK_S, "key sets")
         try:
             yield Server(application, gateway)
         finally:

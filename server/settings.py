@@ -7,15 +7,18 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from core.domain.issuers import Issuer
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
+from core.schemas.errors import invalid
+from server.issuers import read_issuers
+from server.urls import is_loopback, split_url
 
 MIN_SECRET_BYTES = 32
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
@@ -38,6 +41,7 @@ class Settings:
     metrics_token: str | None
     cors_origins: tuple[str, ...]
     roles: frozenset[str]
+    issuers: tuple[Issuer, ...]
     log_format: str
     log_level: str
     ping_interval_s: float
@@ -72,6 +76,7 @@ def read_settings() -> Settings:
         "metrics_token": env.str("METRICS_TOKEN", None, validate=[validate.Length(min=16), _check_utf8]),
         "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
+        "issuers": env.str("ISSUERS", None, validate=_check_utf8),
         "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
         "log_level": env.str(
             "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -84,7 +89,12 @@ def read_settings() -> Settings:
         "retry_tries": env.int("RETRY_TRIES", 10, validate=milliseconds),
         "transports": env.list("TRANSPORTS", list(_TRANSPORTS), validate=_check_transports),
     }
-    if faults := [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]:
+    faults = [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]
+    try:
+        values["issuers"] = _issuers(values)
+    except ValidationError as error:
+        faults.append(_told("ISSUERS", error))
+    if faults:
         raise SettingsError("\n".join(faults))
     lists = {name: tuple(values[name]) for name in ("cors_origins", "transports")}
     settings = Settings(**{**values, **lists, "roles": frozenset(values["roles"])})
@@ -114,6 +124,20 @@ def _faults_together(values: Mapping[str, Any], *, on_dyno: bool) -> list[str]:
     return faults
 
 
+def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
+    return (
+        () if values["issuers"] is None else read_issuers(values["issuers"], frozenset(values["roles"] or ()))
+    )
+
+
+def _told(name: str, error: ValidationError) -> str:
+    """A nested fault in one line, by the path of each part."""
+    parts = (invalid(error).fields or {}).items()
+    return f"{name}: " + " ".join(
+        f"{'' if path == '_schema' else f'{path}: '}{' '.join(texts)}" for path, texts in parts
+    )
+
+
 def _kept_secret(settings: Settings) -> str:
     """Alone on SQLite, the secret is made once and kept beside the database."""
     path = Path(settings.database_url.removeprefix("sqlite:///")).parent / "secret_key"
@@ -141,31 +165,15 @@ def _check_database(url: str) -> None:
     if not re.match(r"sqlite:///.|postgres(ql)?://.", url):
         raise ValidationError("Neither sqlite:///path nor postgresql://….")
     if not url.startswith("sqlite"):
-        _split(url)
+        split_url(url)
 
 
 def _check_redis(url: str) -> None:
     if not re.match(r"rediss?://.", url):
         raise ValidationError("Not redis://… or rediss://….")
-    parts = _split(url)
-    if not (parts.password or parse_qs(parts.query).get("password") or _is_loopback(parts.hostname)):
+    parts = split_url(url)
+    if not (parts.password or parse_qs(parts.query).get("password") or is_loopback(parts.hostname)):
         raise ValidationError("Redis on another machine needs a password: redis://:password@host.")
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ValidationError("Not a URL: its host or port cannot be read.") from error
-    return parts
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host is not None and (host == "localhost" or ip_address(host).is_loopback)
-    except ValueError:
-        return False
 
 
 def _check_utf8(text: str) -> None:

@@ -4,16 +4,17 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core.domain import clock
 from core.domain.errors import Unauthenticated
-from core.domain.identity import RevokeToken
+from core.domain.identity import AdoptUser, RevokeToken
 from core.domain.ids import new_id
 from core.domain.principals import Principal, User
 from core.ports.identity import Identity
 from core.ports.log import Log, Unit
 from core.ports.publisher import Publisher
+from core.services.issuers import OutsideToken, OutsideTokens
 from core.services.passwords import Passwords
 from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens
 
@@ -42,18 +43,25 @@ class IdentityService:
     """Who is calling. What a credential stands for is read from the database and remembered for one second."""
 
     def __init__(
-        self, identity: Identity, log: Log, publisher: Publisher, tokens: Tokens, passwords: Passwords
+        self,
+        identity: Identity,
+        log: Log,
+        publisher: Publisher,
+        tokens: Tokens,
+        outside_tokens: OutsideTokens,
+        passwords: Passwords,
     ) -> None:
         self._identity = identity
         self._log = log
         self._publisher = publisher
         self._tokens = tokens
+        self._outside_tokens = outside_tokens
         self._passwords = passwords
         self._remembered: dict[str, tuple[float, Principal]] = {}
         self._reading: dict[str, asyncio.Task[Principal]] = {}
 
     async def authenticate(self, credential: str) -> Principal:
-        """The principal behind an access token or an API key.
+        """The principal behind an access token of ours or of an outside issuer, or an API key.
 
         Raises `Unauthenticated` (token_missing, token_invalid, token_expired, token_revoked), `Unavailable`.
         """
@@ -77,6 +85,8 @@ class IdentityService:
         try:
             if credential.startswith(KEY_PREFIX):
                 principal = await self._of_key(credential)
+            elif (issuer := self._outside_tokens.issuer_of(credential)) is not None:
+                principal = await self._of_outside(await self._outside_tokens.verify(credential, issuer))
             else:
                 principal = await self._of_token(self._tokens.verify(credential, "access"))
             if self._reading.get(credential) is asyncio.current_task():
@@ -91,9 +101,10 @@ class IdentityService:
     async def login(self, username: str, password: str) -> Login:
         """Tokens for a person. Raises `Unauthenticated` (invalid_credentials) without saying what was wrong."""
         user = await self._identity.user_by_name(username)
-        known = user is not None and not user.disabled
-        verified = await self._passwords.verify(user.password_hash if user else None, password)
-        if user is None or not (known and verified):
+        # Whoever logs in at an outside issuer has no password here, whatever is stored.
+        may = user is not None and user.issuer is None
+        verified = await self._passwords.verify(user.password_hash if user and may else None, password)
+        if user is None or user.disabled or not verified:
             raise Unauthenticated("Wrong username or password.", code="invalid_credentials")
         return self._issue(user, new_id())
 
@@ -122,14 +133,17 @@ class IdentityService:
         """End the login that the caller's token belongs to, with all its tokens and live sessions."""
         if principal.user is None or principal.login_id is None:
             raise Unauthenticated("An API key is not logged in.", code="token_invalid")
-        await self._end(principal.user.id, principal.login_id)
+        # Of an outside login we know the one token.
+        until = None if principal.user.issuer is None else principal.expires_at
+        await self._end(principal.user.id, principal.login_id, until)
 
     async def user(self, user_id: str) -> User:
         """A person as they are now. Raises `Unauthenticated` (token_revoked) if gone or disabled."""
         return await self._present_user(user_id)
 
-    async def _end(self, user_id: str, login_id: str) -> None:
-        until = clock.now() + timedelta(seconds=REFRESH_LIFETIME_S)
+    async def _end(self, user_id: str, login_id: str, until: datetime | None = None) -> None:
+        """End a login until its last token has expired: by default, a refresh token issued this moment."""
+        until = until or clock.now() + timedelta(seconds=REFRESH_LIFETIME_S)
         await self._log.commit(
             _revocation(user_id, RevokeToken(id=login_id, user_id=user_id, expires_at=until))
         )
@@ -144,6 +158,28 @@ class IdentityService:
         return Principal(
             sender=f"user:{user.id}", user=user, login_id=token.login_id, expires_at=token.expires_at
         )
+
+    async def _of_outside(self, token: OutsideToken) -> Principal:
+        if await self._identity.is_revoked([token.login_id]):
+            raise Unauthenticated("The token was revoked.", code="token_revoked")
+        user = await self._adopted(token.person)
+        return Principal(
+            sender=f"user:{user.id}", user=user, login_id=token.login_id, expires_at=token.expires_at
+        )
+
+    async def _adopted(self, claimed: AdoptUser) -> User:
+        """The person as the newest claims ever seen make them, whichever token they are seen by now.
+
+        Who may not come in is refused before anything is changed, and again if that took effect meanwhile.
+        """
+        user = await self._identity.user(claimed.user_id)
+        if user is not None:
+            _check_open(user, claimed.claims_at)
+        if user is None or user.claims_at is None or claimed.claims_at > user.claims_at:
+            await self._log.commit(Unit(f"user:{claimed.user_id}", changes=(claimed,)))
+            user = await self._present_user(claimed.user_id)
+            _check_open(user, claimed.claims_at)
+        return user
 
     async def _of_key(self, key: str) -> Principal:
         found = await self._identity.key(hash_key(key))
@@ -167,7 +203,7 @@ class IdentityService:
     async def _present_user(self, user_id: str) -> User:
         user = await self._identity.user(user_id)
         if user is None or user.disabled:
-            raise Unauthenticated("This account is closed.", code="token_revoked")
+            raise _closed()
         return user
 
     def _issue(self, user: User, login_id: str) -> Login:
@@ -176,6 +212,18 @@ class IdentityService:
             access_token=self._tokens.access(user, login_id),
             refresh_token=self._tokens.refresh(user, login_id),
         )
+
+
+def _check_open(user: User, issued_at: datetime) -> None:
+    """Raises `Unauthenticated` (token_revoked) for a token of this moment of an outside person."""
+    if user.disabled:
+        raise _closed()
+    if user.logged_out_at is not None and issued_at <= user.logged_out_at:
+        raise Unauthenticated("All logins of this account were ended.", code="token_revoked")
+
+
+def _closed() -> Unauthenticated:
+    return Unauthenticated("This account is closed.", code="token_revoked")
 
 
 def _is_over(principal: Principal) -> bool:

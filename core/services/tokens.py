@@ -7,12 +7,12 @@ import jwt
 
 from core.domain.errors import Unauthenticated
 from core.domain.ids import new_id
+from core.domain.issuers import OURS
 from core.domain.principals import User
 
 ACCESS_LIFETIME_S = 15 * 60
 REFRESH_LIFETIME_S = 30 * 24 * 3600
 
-_ISSUER = "notify"
 _AUDIENCE = "notify"
 _ALGORITHM = "HS256"
 _REQUIRED = ["sub", "exp", "iat", "iss", "aud", "jti", "sid", "use"]
@@ -51,7 +51,7 @@ class Tokens:
                 encoded,
                 self._secret,
                 algorithms=[_ALGORITHM],
-                issuer=_ISSUER,
+                issuer=OURS,
                 audience=_AUDIENCE,
                 options={"require": _REQUIRED, "strict_aud": True},
             )
@@ -74,7 +74,7 @@ class Tokens:
     def _sign(self, user: User, login_id: str, use: str, lifetime_s: int) -> str:
         now = datetime.now(UTC)
         claims = {
-            "iss": _ISSUER,
+            "iss": OURS,
             "aud": _AUDIENCE,
             "sub": user.id,
             "sid": login_id,

@@ -1,0 +1,24 @@
+"""URLs in settings: split, or told to be none."""
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from marshmallow import ValidationError
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL. Raises `ValidationError` when its host or port cannot be read."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValidationError("Not a URL: its host or port cannot be read.") from error
+    return parts
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether the host is this machine, by its spelling alone."""
+    try:
+        return host is not None and (host == "localhost" or ip_address(host).is_loopback)
+    except ValueError:
+        return False
