@@ -115,13 +115,12 @@ class Session:
         self.catching_up.update({room: Held(base) for room, base in bases.items()})
 
     def begin_at(self, intervals: Iterable[Interval], rooms: Iterable[str]) -> dict[str, int]:
-        """The bases of held rooms, raised to where the present membership begins."""
+        """The bases of those rooms that are still held, raised to where the present membership begins."""
         entered = tuple(intervals)
         bases = {}
         for room in rooms:
-            held = self.catching_up[room]
-            held.base = max(held.base, entered_at(entered, room) or 0)
-            bases[room] = held.base
+            if (held := self.catching_up.get(room)) is not None:
+                held.base = bases[room] = max(held.base, entered_at(entered, room) or 0)
         return bases
 
     def release(self, rooms: Iterable[str], due: Mapping[str, Runs] | None = None) -> None:

@@ -18,6 +18,7 @@ from clients.python.session import Session
 from core.domain.ids import new_id
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
+from core.services.issuers import OutsideTokens
 from core.services.passwords import Passwords
 from core.services.summary import SummaryService
 from core.services.tokens import Tokens
@@ -60,7 +61,14 @@ class Node:
         )
         self.publisher = LocalPublisher(self.hub, self.sessions, admission)
         self.tokens = Tokens(SECRET_KEY)
-        identity = IdentityService(self.identity, self.log, self.publisher, self.tokens, Passwords())
+        identity = IdentityService(
+            self.identity,
+            self.log,
+            self.publisher,
+            self.tokens,
+            OutsideTokens((), None),
+            Passwords(),
+        )
         inbox, positions = SqlInbox(database), SqlPositions(database)
         services = EventServices(
             identity=identity,
