@@ -11,6 +11,7 @@ from aiohttp import web
 from api.application import build_application
 from api.context import Services
 from core.domain.errors import Unavailable
+from core.domain.ids import new_id
 from core.services.administration import AdministrationService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
@@ -19,6 +20,8 @@ from core.services.passwords import Passwords
 from core.services.presence import PresenceService
 from core.services.summary import SummaryService
 from core.services.tokens import Tokens
+from core.store import backup
+from core.store.checks import check_data_model, check_durable
 from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
@@ -45,18 +48,22 @@ from server.settings import Settings
 async def opened_database(settings: Settings) -> AsyncIterator[Database]:
     """The database of the settings, for as long as the block runs. Raises `Unavailable`."""
     if settings.uses_sqlite:
-        folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(
-                f"The database's folder {folder} cannot be made: {os.strerror(error.errno or 0)}."
-            ) from error
+        _make_folder(settings)
     database = open_database(settings.database_url)
     try:
         yield database
     finally:
         await database.close()
+
+
+def _make_folder(settings: Settings) -> None:
+    folder = settings.sqlite_path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The database's folder {folder} cannot be made: {os.strerror(error.errno or 0)}."
+        ) from error
 
 
 async def migrate_database(settings: Settings) -> None:
@@ -66,14 +73,44 @@ async def migrate_database(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def administration(settings: Settings) -> AsyncIterator[AdministrationService]:
-    """What the command line needs: the log without sockets."""
+async def opened_log(settings: Settings) -> AsyncIterator[SqlLog]:
+    """The log without sockets, for the command line."""
     async with opened_database(settings) as database:
+        await check_data_model(database)
         log = SqlLog(database)
         try:
-            yield AdministrationService(log, Passwords(), settings.roles)
+            yield log
         finally:
             await log.close()
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[AdministrationService]:
+    """What the command line does for people and programs."""
+    async with opened_log(settings) as log:
+        yield AdministrationService(log, Passwords(), settings.roles)
+
+
+def back_up_database(settings: Settings, path: Path, *, overwrite: bool) -> None:
+    """Copy the SQLite database to one file, also while servers run. Raises `Conflict` and `Unavailable`."""
+    backup.back_up(settings.sqlite_path, path, overwrite=overwrite)
+
+
+def restore_database(settings: Settings, path: Path) -> str:
+    """Make the SQLite database what a backup holds, also while servers run; the epoch that begins by it.
+
+    Raises `Conflict` and `Unavailable`.
+    """
+    _make_folder(settings)
+    epoch = new_id()
+    backup.restore(settings.sqlite_path, path, epoch)
+    return epoch
+
+
+async def present_epoch(settings: Settings, *, new: bool) -> str:
+    """The epoch of the log; with `new`, one that begins now. Raises `Unavailable`."""
+    async with opened_log(settings) as log:
+        return await (log.begin_epoch() if new else log.epoch())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +125,8 @@ class Server:
 async def started_server(settings: Settings) -> AsyncIterator[Server]:
     """All parts of one server process, started; they stop in the opposite order. Raises `Unavailable`."""
     async with opened_database(settings) as database:
+        await check_data_model(database)
+        await check_durable(database)
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
         inbox = SqlInbox(database)
         background = Background()

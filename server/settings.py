@@ -52,6 +52,11 @@ class Settings:
     def uses_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 
+    @property
+    def sqlite_path(self) -> Path:
+        """Where the database is, with SQLite."""
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
 
 def read_settings() -> Settings:
     """Read and check the environment. Raises `SettingsError` with everything that is wrong with it."""
@@ -116,7 +121,7 @@ def _faults_together(values: Mapping[str, Any], *, on_dyno: bool) -> list[str]:
 
 def _kept_secret(settings: Settings) -> str:
     """Alone on SQLite, the secret is made once and kept beside the database."""
-    path = Path(settings.database_url.removeprefix("sqlite:///")).parent / "secret_key"
+    path = settings.sqlite_path.parent / "secret_key"
     try:
         secret = path.read_text().strip() if path.exists() else _make_secret(path)
     except (OSError, UnicodeDecodeError) as error:
