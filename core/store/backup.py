@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.domain.errors import Conflict, Unavailable
 from core.store import tables
-from core.store.migrations import DataModel, data_model
+from core.store.migrations import DataModel, data_model, known_revisions
 
 _BUSY_TIMEOUT_S = 30.0
 _FAULTS: Mapping[DataModel, str] = {
@@ -61,7 +61,8 @@ def restore(database: Path, backup: Path, epoch: str) -> None:
         _check_sound(copy, backup)
         _check_data_model(copy, backup)
         with copy:
-            copy.execute("UPDATE log SET epoch = ?", (epoch,))
+            if copy.execute("UPDATE log SET epoch = ?", (epoch,)).rowcount != 1:
+                raise _unusable(backup, _FAULTS[DataModel.MISSING])
         with _faults(database):
             _put_in_place(copy, database)
 
@@ -82,7 +83,7 @@ def _put_in_place(copy: sqlite3.Connection, database: Path) -> None:
                 raise Unavailable(f"{database} is locked by another program; nothing was changed.")
 
         copy.backup(live, progress=give_up)
-        live.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # it has grown by the whole database
+        live.execute("PRAGMA wal_checkpoint(PASSIVE)")  # else the next commit of a server would do all of it
 
 
 def _check_sound(copy: sqlite3.Connection, path: Path) -> None:
@@ -94,7 +95,7 @@ def _check_sound(copy: sqlite3.Connection, path: Path) -> None:
 def _check_data_model(copy: sqlite3.Connection, path: Path) -> None:
     names = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     versions = copy.execute("SELECT version_num FROM alembic_version") if "alembic_version" in names else ()
-    model = data_model(next((str(version) for (version,) in versions), None))
+    model = data_model(next((str(version) for (version,) in versions), None), known_revisions())
     if model is DataModel.PRESENT and not names >= set(tables.metadata.tables):
         model = DataModel.MISSING
     if model in _FAULTS:

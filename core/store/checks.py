@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from core.domain.errors import Unavailable
 from core.store.database import Database
-from core.store.migrations import DataModel, current_revision, data_model
+from core.store.migrations import DataModel, current_revision, data_model, known_revisions
 
 _FAULTS: Mapping[DataModel, str] = {
     DataModel.MISSING: "The database has no tables yet: run `python -m server migrate`.",
@@ -17,9 +17,9 @@ _FAULTS: Mapping[DataModel, str] = {
 
 async def check_data_model(database: Database) -> None:
     """Raises `Unavailable` (wrong_data_model) unless the database has the present data model."""
-    fault = _FAULTS.get(data_model(await database.read(current_revision)))
-    if fault is not None:
-        raise Unavailable(fault, code="wrong_data_model")
+    model = data_model(await database.read(current_revision), known_revisions())
+    if model in _FAULTS:
+        raise Unavailable(_FAULTS[model], code="wrong_data_model")
 
 
 async def check_durable(database: Database) -> None:

@@ -1,5 +1,6 @@
 """Migrations: how a database comes to the present data model. Run from Python, without an ini file."""
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import Path
 
@@ -31,11 +32,16 @@ def config(connection: Connection | None = None) -> Config:
     return settings
 
 
-def data_model(revision: str | None) -> DataModel:
+def known_revisions() -> list[str]:
+    """The revisions of this program, the present one first."""
+    return [known.revision for known in ScriptDirectory.from_config(config()).walk_revisions()]
+
+
+def data_model(revision: str | None, known: Sequence[str]) -> DataModel:
     """The data model of a database that says it is at this revision; None when it says nothing."""
     if revision is None:
         return DataModel.MISSING
-    present, *older = (known.revision for known in ScriptDirectory.from_config(config()).walk_revisions())
+    present, *older = known
     if revision == present:
         return DataModel.PRESENT
     return DataModel.OLDER if revision in older else DataModel.NEWER
