@@ -10,6 +10,7 @@ from aiohttp import web
 
 from api.application import build_application
 from api.context import Services
+from api.hosts import AllowedHosts
 from core.domain.errors import Unavailable
 from core.domain.ids import new_id
 from core.services.administration import AdministrationService
@@ -180,8 +181,10 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
             ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repaired),
         )
-        application = build_application(services)
-        application.middlewares.insert(0, metrics.middleware)  # outermost: it sees refusals as answers
+        application = build_application(
+            services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
+        )
+        application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
         application.add_routes(
             [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
         )

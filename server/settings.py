@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -14,12 +14,19 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from api.hosts import HOST_PATTERN
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
 
 MIN_SECRET_BYTES = 32
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
 _TRANSPORTS = ("polling", "websocket")
+_MIN_SECRET_CHARACTERS = 6
+"""Different ones: what has fewer is a key held down. Of 32 random hexadecimal digits, 13 are to be expected."""
+_PLACEHOLDER = re.compile(
+    r"change.?(me|this)|replace.?(me|this)|placeholder|your.?secret|openssl rand", re.IGNORECASE
+)
+"""What stands in examples where a secret belongs, here and elsewhere."""
 
 
 class SettingsError(Exception):
@@ -37,6 +44,7 @@ class Settings:
     secret_key: str
     metrics_token: str | None
     cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
     roles: frozenset[str]
     log_format: str
     log_level: str
@@ -76,6 +84,7 @@ def read_settings() -> Settings:
         "secret_key": env.str("SECRET_KEY", "", validate=[_check_utf8, _check_secret]),
         "metrics_token": env.str("METRICS_TOKEN", None, validate=[validate.Length(min=16), _check_utf8]),
         "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
+        "allowed_hosts": env.list("ALLOWED_HOSTS", [], validate=_check_hosts),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
         "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
         "log_level": env.str(
@@ -91,8 +100,14 @@ def read_settings() -> Settings:
     }
     if faults := [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]:
         raise SettingsError("\n".join(faults))
-    lists = {name: tuple(values[name]) for name in ("cors_origins", "transports")}
-    settings = Settings(**{**values, **lists, "roles": frozenset(values["roles"])})
+    origins = tuple(origin.lower() for origin in values["cors_origins"])
+    lists = {
+        "cors_origins": origins,
+        "allowed_hosts": (*values["allowed_hosts"], *_hosts_known(origins)),
+        "transports": tuple(values["transports"]),
+        "roles": frozenset(values["roles"]),
+    }
+    settings = Settings(**{**values, **lists})
     return settings if settings.secret_key else replace(settings, secret_key=_kept_secret(settings))
 
 
@@ -117,6 +132,12 @@ def _faults_together(values: Mapping[str, Any], *, on_dyno: bool) -> list[str]:
     if values["secret_key"] == "" and (values["redis_url"] or database_url.startswith("postgres")):
         faults.append("SECRET_KEY: needed with REDIS_URL or PostgreSQL, the same on every server.")
     return faults
+
+
+def _hosts_known(origins: Sequence[str]) -> tuple[str, ...]:
+    """The hosts that need no telling: those of the origins, and the one that the platform gave."""
+    hosts = [urlsplit(origin).hostname for origin in origins]
+    return tuple(host for host in (*hosts, os.environ.get("HEROKU_APP_DEFAULT_DOMAIN_NAME")) if host)
 
 
 def _kept_secret(settings: Settings) -> str:
@@ -181,13 +202,26 @@ def _check_utf8(text: str) -> None:
 
 
 def _check_secret(secret: str) -> None:
-    if secret and len(secret.encode(errors="surrogateescape")) < MIN_SECRET_BYTES:
+    if not secret:
+        return
+    if len(secret.encode(errors="surrogateescape")) < MIN_SECRET_BYTES:
         raise ValidationError(f"At least {MIN_SECRET_BYTES} bytes.")
+    if len(set(secret)) < _MIN_SECRET_CHARACTERS or _PLACEHOLDER.search(secret):
+        raise ValidationError("Not a secret but a placeholder: openssl rand -base64 48 prints one.")
 
 
 def _check_origins(origins: list[str]) -> None:
-    if not all(re.fullmatch(r"https?://[^/*\s]+", origin) for origin in origins):
-        raise ValidationError("Origins such as https://app.example, joined by commas; never *.")
+    if not origins or not all(re.fullmatch(r"https?://[^/*?#@\s]+", origin) for origin in origins):
+        raise ValidationError("Origins such as https://app.example, joined by commas; never *, never none.")
+    for origin in origins:
+        _split(origin)
+
+
+def _check_hosts(hosts: list[str]) -> None:
+    if not hosts or not all(HOST_PATTERN.fullmatch(host) for host in hosts):
+        raise ValidationError(
+            "Names such as notify.example, or .example.com for all below it, joined by commas; never *, never none."
+        )
 
 
 def _check_roles(roles: list[str]) -> None:

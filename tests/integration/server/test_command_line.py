@@ -107,6 +107,28 @@ def test_every_fault_of_the_settings_is_told_at_once(run):
         failed(result, "PORT:", "ROLES:", "DATABASE_URL:", "SECRET_KEY:")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "change-me-change-me-change-me-change-me"),
+        ("SECRET_KEY", "x" * 64),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", ""),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", ""),
+        ("REDIS_URL", "redis://redis.example:6379"),
+        ("DYNO", "web.1"),
+    ],
+)
+def test_what_is_not_safe_to_serve_with_is_said_in_a_line(run, name, value):
+    result = run("serve", PORT="0", **{name: value})
+
+    failed(result)
+    told = result.stderr.splitlines()
+    assert told[0] == "The settings cannot be used."
+    assert [line.partition(":")[0] for line in told[1:]] == ["DATABASE_URL" if name == "DYNO" else name]
+
+
 def test_a_taken_port_is_said_in_a_line(run, tmp_path, path):
     run("migrate")
     with ServerProcess(f"sqlite:///{path}", log_path=tmp_path / "server.log") as server:
