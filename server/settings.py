@@ -207,7 +207,7 @@ def _check_secret(secret: str) -> None:
     if len(secret.encode(errors="surrogateescape")) < MIN_SECRET_BYTES:
         raise ValidationError(f"At least {MIN_SECRET_BYTES} bytes.")
     if len(set(secret)) < _MIN_SECRET_CHARACTERS or _PLACEHOLDER.search(secret):
-        raise ValidationError("Not a secret but a placeholder: openssl rand -base64 48 prints one.")
+        raise ValidationError("Not a secret but a placeholder, which everybody knows: take a random one.")
 
 
 def _check_origins(origins: list[str]) -> None:

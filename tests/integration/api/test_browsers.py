@@ -41,6 +41,18 @@ def server(database, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def plain_server(database, tmp_path_factory):
+    """One to which nothing was told of origins and hosts: that must not mean all."""
+    with ServerProcess(database, log_path=tmp_path_factory.mktemp("plain") / "log") as running:
+        yield running
+
+
+@pytest.fixture(params=["server", "plain_server"])
+def either_server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
 def token(server):
     return log_in(server.url, "admin")["access_token"]
 
@@ -112,10 +124,10 @@ def test_a_socket_opens_to_allowed_origins_and_to_the_servers_own(server, transp
     ],
     ids=str,
 )
-def test_a_socket_does_not_open_to_another_origin(server, transport, headers):
-    given = {name: value.format(port=server.port) for name, value in headers.items()}
+def test_a_socket_does_not_open_to_another_origin(either_server, transport, headers):
+    given = {name: value.format(port=either_server.port) for name, value in headers.items()}
 
-    status, answered, _ = shake_hands(server, transport, **given)
+    status, answered, _ = shake_hands(either_server, transport, **given)
 
     assert status == 400
     assert "access-control-allow-origin" not in answered
@@ -142,8 +154,8 @@ def test_the_origin_check_always_has_a_list_and_never_everybody_on_it(origins, h
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "app.example.evil", "127.0.0.1@evil", ""]
 )
-def test_a_name_that_was_rebound_to_the_server_is_misdirected(server, token, path, host):
-    name = host.format(port=server.port)
+def test_a_name_that_was_rebound_to_the_server_is_misdirected(either_server, token, path, host):
+    name = host.format(port=either_server.port)
     upgrade = HANDSHAKES["websocket"][1] if "websocket" in path else {}
     headers = {
         **upgrade,
@@ -153,7 +165,7 @@ def test_a_name_that_was_rebound_to_the_server_is_misdirected(server, token, pat
         "X-Forwarded-Host": "localhost",
     }
 
-    status, answered, body = send(server, path, headers)
+    status, answered, body = send(either_server, path, headers)
 
     error = json.loads(body)["error"]
     assert (status, error["code"]) == (421, "host_not_allowed")
