@@ -162,6 +162,7 @@ def cut_short(path) -> None:
         (lambda path: change(path, "DROP TABLE posting"), "no backup of this program"),
         (lambda path: change(path, "DELETE FROM log"), "no backup of this program"),
         (lambda path: change(path, "UPDATE alembic_version SET version_num = '9999'"), "newer program"),
+        (lambda path: change(path, "UPDATE alembic_version SET version_num = '0001'"), "older program"),
         (lambda path: path.unlink(), "There is no database"),
     ],
 )
