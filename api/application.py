@@ -1,9 +1,13 @@
 """The HTTP application: the table of routes behind the middleware."""
 
+from collections.abc import Collection
+
 from aiohttp import web
 
 from api import auth, inbox, notifications, presence
 from api.context import SERVICES, Services
+from api.cors import cross_origin
+from api.hosts import AllowedHosts, host_check
 from api.middleware import authentication, refusals
 from api.openapi import document_route
 from api.routes import Route, add_routes
@@ -13,12 +17,17 @@ MAX_BODY_BYTES = 4 << 20
 ROUTES: tuple[Route, ...] = (*auth.ROUTES, *notifications.ROUTES, *inbox.ROUTES, *presence.ROUTES)
 
 
-def build_application(services: Services) -> web.Application:
-    """The application with everything under /api/v1. Health, metrics and sockets are added by the caller."""
+def build_application(
+    services: Services, *, hosts: AllowedHosts, cors_origins: Collection[str] = ()
+) -> web.Application:
+    """The application with everything under /api/v1. Health, metrics and sockets are added by the caller, and are
+    answered under the same hosts.
+    """
     documented = (*ROUTES, document_route(ROUTES))
     private = frozenset(route.handler for route in documented if not route.public)
     application = web.Application(
-        client_max_size=MAX_BODY_BYTES, middlewares=[refusals, authentication(private)]
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[host_check(hosts), cross_origin(cors_origins), refusals, authentication(private)],
     )
     application[SERVICES] = services
     add_routes(application, documented)

@@ -45,6 +45,13 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
+def refused(status: int, code: str, message: str) -> web.Response:
+    """A refusal of what reaches no handler, in the form of the others, with an id of its own."""
+    request_id = new_id()
+    error = {"code": code, "message": message, "request_id": request_id}
+    return json_response({"error": error}, status, common_headers(request_id))
+
+
 def common_headers(request_id: str) -> dict[str, str]:
     """What every answer says beside its body."""
     return {"X-Request-ID": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}

@@ -21,6 +21,7 @@ _REFUSALS = {
     404: "Not found",
     409: "Conflict",
     413: "Too large",
+    421: "Not a name of this server",
     422: "Some fields are not right",
     429: "Too much; try again later",
     503: "Cannot be stored or read now; try again",
@@ -88,7 +89,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _refusal_statuses(route: Route) -> Sequence[int]:
-    statuses = {400, 429, 503, *route.refusals}
+    statuses = {400, 421, 429, 503, *route.refusals}
     if not route.public:
         statuses |= {401, 403}
     if route.body is not None:

@@ -7,7 +7,8 @@ Changed against the library, each for a fault seen:
 - a client cannot call the handlers of connect and disconnect by sending events of these names;
 - who never sends CONNECT is cut after ten seconds;
 - outgoing queues know their size in bytes, so that a slow reader can be cut;
-- no per-message compression, which costs 20 MB for 100 connections.
+- no per-message compression, which costs 20 MB for 100 connections;
+- the origins that browsers may come from are the configured ones and the server's own, nobody else's say.
 
 The versions are pinned exactly; `tests/integration/realtime/test_engine.py` fails when a hook moves.
 """
@@ -107,11 +108,16 @@ class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
 
 
 class _Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """The Engine.IO server with our queue and our WebSocket."""
+    """The Engine.IO server with our queue, our WebSocket and our origins."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._async: dict[str, Any] = {**self._async, "websocket": _WebSocket}
+
+    def _cors_allowed_origins(self, environ: dict[str, Any]) -> list[str]:
+        """The configured origins and the server's own: never everybody, and never what X-Forwarded-Host says."""
+        scheme = environ["wsgi.url_scheme"].partition(",")[0].strip()
+        return [*(self.cors_allowed_origins or ()), f"{scheme}://{environ.get('HTTP_HOST', '')}"]
 
     def create_queue(self, *_: Any, **__: Any) -> OutgoingQueue:
         return OutgoingQueue()

@@ -58,7 +58,7 @@ class Gateway:
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
         self._server.on_connected = self._connected
-        self._hub.on_epoch_changed = self._end_all
+        self._hub.on_epoch_changed.append(self._end_all)
         self._hub.on_people_moved = self._admission.look_at
         self._background.repeat(self._end_expired, EXPIRY_CHECK_S, "token expiry")
 

@@ -48,7 +48,7 @@ class Hub:
         self._looking = False
         self._sweeping_early = False
         self.epoch = ""
-        self.on_epoch_changed: Callable[[], None] = lambda: None
+        self.on_epoch_changed: list[Callable[[], None]] = []
         self.on_people_moved: Callable[[set[str]], None] = lambda _: None
         self.swept_at = time.monotonic()
         self.log_reachable = True
@@ -213,7 +213,8 @@ class Hub:
         self.epoch = epoch
         self._rooms.clear()
         self._log.forget()
-        self.on_epoch_changed()
+        for told in self.on_epoch_changed:
+            told()
 
     async def _heads(self, names: list[str]) -> dict[str, Head]:
         heads: dict[str, Head] = {}

@@ -32,6 +32,7 @@ def build_socket_server(
         async_mode="aiohttp",
         # None, not []: python-engineio takes an empty list for "do not check at all".
         cors_allowed_origins=list(cors_origins) or None,
+        cors_credentials=False,
         transports=list(transports),
         ping_interval=ping_interval_s,
         ping_timeout=ping_timeout_s,

@@ -1,10 +1,11 @@
-"""The command line: `python -m server serve | migrate | demo | user add | key add`."""
+"""The command line: `python -m server serve | migrate | demo | backup | restore | epoch | user add | key add`."""
 
 import errno
 import os
 import socket
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -13,7 +14,13 @@ import uvloop
 from core.domain.errors import Conflict, DomainError
 from core.domain.principals import Scope
 from core.services.administration import DEMO_PASSWORD, DEMO_USERS
-from server.app import administration, migrate_database
+from server.app import (
+    administration,
+    back_up_database,
+    migrate_database,
+    present_epoch,
+    restore_database,
+)
 from server.logs import configure_logs
 from server.serve import serve as serve_until_stopped
 from server.settings import Settings, SettingsError, read_settings
@@ -74,6 +81,40 @@ def demo(
         return
     names = ", ".join(f"{username} ({role})" for username, _, role in DEMO_USERS)
     typer.echo(f"Demo loaded. Log in as {names}, password {DEMO_PASSWORD}.")
+
+
+@cli.command()
+def backup(
+    path: Path, *, force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False
+) -> None:
+    """Write the SQLite database to one file, also while servers run."""
+    settings = _settings()
+    if not settings.uses_sqlite:
+        _fail(f'PostgreSQL has a tool of its own: pg_dump --format=custom --file={path} "$DATABASE_URL".')
+    back_up_database(settings, path, overwrite=force)
+    typer.echo(f"The database is in {path}.")
+
+
+@cli.command()
+def restore(path: Path) -> None:
+    """Make the SQLite database what a backup holds, also while servers run; every client starts anew."""
+    settings = _settings()
+    if not settings.uses_sqlite:
+        _fail(
+            "PostgreSQL has a tool of its own: stop the servers,"
+            f' pg_restore --clean --if-exists --single-transaction --dbname="$DATABASE_URL" {path},'
+            " then python -m server epoch --new."
+        )
+    epoch = restore_database(settings, path)
+    typer.echo(f"The database is what {path} holds. Epoch {epoch} has begun.")
+
+
+@cli.command()
+def epoch(
+    *, new: Annotated[bool, typer.Option("--new", help="Begin a new one: every client starts anew.")] = False
+) -> None:
+    """Print the id of this life of the log; a new one is part of every restore of PostgreSQL."""
+    typer.echo(_run(present_epoch(_settings(), new=new)))
 
 
 @user_commands.command("add")

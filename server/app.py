@@ -10,7 +10,9 @@ from aiohttp import web
 
 from api.application import build_application
 from api.context import Services
+from api.hosts import AllowedHosts
 from core.domain.errors import Unavailable
+from core.domain.ids import new_id
 from core.services.administration import AdministrationService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
@@ -20,6 +22,8 @@ from core.services.passwords import Passwords
 from core.services.presence import PresenceService
 from core.services.summary import SummaryService
 from core.services.tokens import Tokens
+from core.store import backup
+from core.store.checks import check_data_model, check_durable
 from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
@@ -47,18 +51,22 @@ from server.settings import Settings
 async def opened_database(settings: Settings) -> AsyncIterator[Database]:
     """The database of the settings, for as long as the block runs. Raises `Unavailable`."""
     if settings.uses_sqlite:
-        folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(
-                f"The database's folder {folder} cannot be made: {os.strerror(error.errno or 0)}."
-            ) from error
+        _make_folder(settings)
     database = open_database(settings.database_url)
     try:
         yield database
     finally:
         await database.close()
+
+
+def _make_folder(settings: Settings) -> None:
+    folder = settings.sqlite_path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The database's folder {folder} cannot be made: {os.strerror(error.errno or 0)}."
+        ) from error
 
 
 async def migrate_database(settings: Settings) -> None:
@@ -68,14 +76,44 @@ async def migrate_database(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def administration(settings: Settings) -> AsyncIterator[AdministrationService]:
-    """What the command line needs: the log without sockets."""
+async def opened_log(settings: Settings) -> AsyncIterator[SqlLog]:
+    """The log without sockets, for the command line."""
     async with opened_database(settings) as database:
+        await check_data_model(database)
         log = SqlLog(database)
         try:
-            yield AdministrationService(log, Passwords(), settings.roles)
+            yield log
         finally:
             await log.close()
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[AdministrationService]:
+    """What the command line does for people and programs."""
+    async with opened_log(settings) as log:
+        yield AdministrationService(log, Passwords(), settings.roles)
+
+
+def back_up_database(settings: Settings, path: Path, *, overwrite: bool) -> None:
+    """Copy the SQLite database to one file, also while servers run. Raises `Conflict` and `Unavailable`."""
+    backup.back_up(settings.sqlite_path, path, overwrite=overwrite)
+
+
+def restore_database(settings: Settings, path: Path) -> str:
+    """Make the SQLite database what a backup holds, also while servers run; the epoch that begins by it.
+
+    Raises `Conflict` and `Unavailable`.
+    """
+    _make_folder(settings)
+    epoch = new_id()
+    backup.restore(settings.sqlite_path, path, epoch)
+    return epoch
+
+
+async def present_epoch(settings: Settings, *, new: bool) -> str:
+    """The epoch of the log; with `new`, one that begins now. Raises `Unavailable`."""
+    async with opened_log(settings) as log:
+        return await (log.begin_epoch() if new else log.epoch())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +129,8 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
     """All parts of one server process, started; they stop in the opposite order. Raises `Unavailable`."""
     key_sets = [issuer.jwks_url for issuer in settings.issuers if issuer.jwks_url]
     async with opened_database(settings) as database, opened_keys(key_sets) as keys:
+        await check_data_model(database)
+        await check_durable(database)
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
         inbox = SqlInbox(database)
         background = Background()
@@ -151,8 +191,10 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
             ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repaired),
         )
-        application = build_application(services)
-        application.middlewares.insert(0, metrics.middleware)  # outermost: it sees refusals as answers
+        application = build_application(
+            services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
+        )
+        application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
         application.add_routes(
             [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
         )
@@ -160,6 +202,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         application.on_shutdown.append(sockets.cut_everybody)
         await hub.start()
         gateway.start()
+        hub.on_epoch_changed.append(positions.forget)
         background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
         background.start(keys.refresh(), "first key sets")
         background.repeat(keys.refresh, CHECK_S, "key sets")

@@ -8,9 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from api.context import json_response
-from api.middleware import common_headers
-from core.domain.ids import new_id
+from api.middleware import refused
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -60,7 +58,7 @@ class _Connection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         # Neither the answer nor the log repeats what came: it may hold a token, and anybody can send it.
         _logger.debug("not HTTP", extra={"fault": type(exc).__name__})
-        response = _refused(
+        response = refused(
             status,
             "malformed_request",
             "The request cannot be read: not HTTP, or a line or header that is too long.",
@@ -74,10 +72,4 @@ async def _answer(handler: _Handler, request: web.BaseRequest) -> web.StreamResp
     try:
         return await handler(request)
     except web.HTTPExpectationFailed as error:
-        return _refused(error.status, "expectation_failed", "Only 100-continue can be expected.")
-
-
-def _refused(status: int, code: str, message: str) -> web.Response:
-    request_id = new_id()
-    error = {"code": code, "message": message, "request_id": request_id}
-    return json_response({"error": error}, status, common_headers(request_id))
+        return refused(error.status, "expectation_failed", "Only 100-continue can be expected.")

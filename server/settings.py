@@ -4,15 +4,16 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from api.hosts import HOST_PATTERN
 from core.domain.issuers import Issuer
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
@@ -23,6 +24,12 @@ from server.urls import is_loopback, split_url
 MIN_SECRET_BYTES = 32
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
 _TRANSPORTS = ("polling", "websocket")
+_MIN_SECRET_CHARACTERS = 6
+"""Different ones: what has fewer is a key held down. Of 32 random hexadecimal digits, 13 are to be expected."""
+_PLACEHOLDER = re.compile(
+    r"change.?(me|this)|replace.?(me|this)|placeholder|your.?secret|openssl rand", re.IGNORECASE
+)
+"""What stands in examples where a secret belongs, here and elsewhere."""
 
 
 class SettingsError(Exception):
@@ -40,6 +47,7 @@ class Settings:
     secret_key: str
     metrics_token: str | None
     cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
     roles: frozenset[str]
     issuers: tuple[Issuer, ...]
     log_format: str
@@ -55,6 +63,11 @@ class Settings:
     @property
     def uses_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Where the database is, with SQLite."""
+        return Path(self.database_url.removeprefix("sqlite:///"))
 
 
 def read_settings() -> Settings:
@@ -75,6 +88,7 @@ def read_settings() -> Settings:
         "secret_key": env.str("SECRET_KEY", "", validate=[_check_utf8, _check_secret]),
         "metrics_token": env.str("METRICS_TOKEN", None, validate=[validate.Length(min=16), _check_utf8]),
         "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
+        "allowed_hosts": env.list("ALLOWED_HOSTS", [], validate=_check_hosts),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
         "issuers": env.str("ISSUERS", None, validate=_check_utf8),
         "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
@@ -96,8 +110,14 @@ def read_settings() -> Settings:
         faults.append(_told("ISSUERS", error))
     if faults:
         raise SettingsError("\n".join(faults))
-    lists = {name: tuple(values[name]) for name in ("cors_origins", "transports")}
-    settings = Settings(**{**values, **lists, "roles": frozenset(values["roles"])})
+    origins = tuple(origin.lower() for origin in values["cors_origins"])
+    lists = {
+        "cors_origins": origins,
+        "allowed_hosts": (*values["allowed_hosts"], *_hosts_known(origins)),
+        "transports": tuple(values["transports"]),
+        "roles": frozenset(values["roles"]),
+    }
+    settings = Settings(**{**values, **lists})
     return settings if settings.secret_key else replace(settings, secret_key=_kept_secret(settings))
 
 
@@ -138,9 +158,15 @@ def _told(name: str, error: ValidationError) -> str:
     )
 
 
+def _hosts_known(origins: Sequence[str]) -> tuple[str, ...]:
+    """The hosts that need no telling: those of the origins, and the one that the platform gave."""
+    hosts = [urlsplit(origin).hostname for origin in origins]
+    return tuple(host for host in (*hosts, os.environ.get("HEROKU_APP_DEFAULT_DOMAIN_NAME")) if host)
+
+
 def _kept_secret(settings: Settings) -> str:
     """Alone on SQLite, the secret is made once and kept beside the database."""
-    path = Path(settings.database_url.removeprefix("sqlite:///")).parent / "secret_key"
+    path = settings.sqlite_path.parent / "secret_key"
     try:
         secret = path.read_text().strip() if path.exists() else _make_secret(path)
     except (OSError, UnicodeDecodeError) as error:
@@ -184,13 +210,26 @@ def _check_utf8(text: str) -> None:
 
 
 def _check_secret(secret: str) -> None:
-    if secret and len(secret.encode(errors="surrogateescape")) < MIN_SECRET_BYTES:
+    if not secret:
+        return
+    if len(secret.encode(errors="surrogateescape")) < MIN_SECRET_BYTES:
         raise ValidationError(f"At least {MIN_SECRET_BYTES} bytes.")
+    if len(set(secret)) < _MIN_SECRET_CHARACTERS or _PLACEHOLDER.search(secret):
+        raise ValidationError("Not a secret but a placeholder, which everybody knows: take a random one.")
 
 
 def _check_origins(origins: list[str]) -> None:
-    if not all(re.fullmatch(r"https?://[^/*\s]+", origin) for origin in origins):
-        raise ValidationError("Origins such as https://app.example, joined by commas; never *.")
+    if not origins or not all(re.fullmatch(r"https?://[^/*?#@\s]+", origin) for origin in origins):
+        raise ValidationError("Origins such as https://app.example, joined by commas; never *, never none.")
+    for origin in origins:
+        split_url(origin)
+
+
+def _check_hosts(hosts: list[str]) -> None:
+    if not hosts or not all(HOST_PATTERN.fullmatch(host) for host in hosts):
+        raise ValidationError(
+            "Names such as notify.example, or .example.com for all below it, joined by commas; never *, never none."
+        )
 
 
 def _check_roles(roles: list[str]) -> None:

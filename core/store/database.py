@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -27,6 +27,7 @@ _SWITCH_PAUSE_S = 0.01
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58")
 """Classes of SQLSTATE: connection, resources, an operator's doing, the system below."""
 _TRUSTED_S = 1.0
+_SERVER_SETTINGS = ("application_name", "options")
 
 
 class CommitUnknownError(Exception):
@@ -57,14 +58,23 @@ def open_database(url: str) -> Database:
     """Open by URL: `sqlite:///path`, `postgresql://…` or Heroku's `postgres://…?sslmode=require`."""
     if url.startswith("sqlite"):
         return _SqliteDatabase(url)
-    return _PostgresDatabase(asyncpg_url(url))
+    return _PostgresDatabase(asyncpg_url(url), server_settings(url))
 
 
 def asyncpg_url(url: str) -> str:
-    """The same PostgreSQL database for asyncpg, which spells `sslmode` as `ssl`."""
+    """The same PostgreSQL database for asyncpg, which spells `sslmode` as `ssl` and takes no server settings here."""
     parts = urlsplit(url)
-    query = [("ssl" if name == "sslmode" else name, value) for name, value in parse_qsl(parts.query)]
+    query = [
+        ("ssl" if name == "sslmode" else name, value)
+        for name, value in parse_qsl(parts.query)
+        if name not in _SERVER_SETTINGS
+    ]
     return urlunsplit(parts._replace(scheme="postgresql+asyncpg", query=urlencode(query)))
+
+
+def server_settings(url: str) -> dict[str, str]:
+    """What the URL of a PostgreSQL database says of its sessions, such as `options=-c search_path=notify`."""
+    return {name: value for name, value in parse_qsl(urlsplit(url).query) if name in _SERVER_SETTINGS}
 
 
 def _transaction(work: Work[T], connection: Connection) -> T:
@@ -178,13 +188,17 @@ class _PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: Mapping[str, str]) -> None:
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=5,
             max_overflow=5,
             pool_timeout=STATEMENT_TIMEOUT_S,
-            connect_args={"timeout": STATEMENT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
+            connect_args={
+                "timeout": STATEMENT_TIMEOUT_S,
+                "command_timeout": STATEMENT_TIMEOUT_S,
+                "server_settings": dict(settings),
+            },
             json_serializer=dumps,
             json_deserializer=orjson.loads,
         )

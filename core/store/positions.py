@@ -42,6 +42,10 @@ class SqlPositions:
         while len(self._pending) > _MAX_PENDING_ROWS:
             del self._pending[next(iter(self._pending))]
 
+    def forget(self) -> None:
+        """Drop what is not written yet: it belongs to an epoch that is over."""
+        self._pending.clear()
+
     async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
         pending = {room: self._pending[user_id, room] for room in rooms if (user_id, room) in self._pending}
         newest = await self._database.read(partial(_stored, user_id=user_id, rooms=rooms))

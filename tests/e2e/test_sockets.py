@@ -300,7 +300,7 @@ async def test_somebody_who_reads_nothing_is_cut_and_the_others_hear_everything(
             await until(lambda: heard.of("summary"))
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
             writer.write(
-                b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                 b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
             )
             await reader.readuntil(b"\r\n\r\n")

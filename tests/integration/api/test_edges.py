@@ -38,14 +38,21 @@ def refused(answer, status, code):
 
 @pytest.mark.parametrize("target", [f"{PREFIX}/me", f"{PREFIX}/auth/login", "/healthz", "/nothing"])
 def test_an_expectation_that_is_unknown_is_refused_in_json(server, target):
-    answer = send(server, f"POST {target} HTTP/1.1", "Host: x", "Expect: secret-thing", "Content-Length: 0")
+    answer = send(
+        server, f"POST {target} HTTP/1.1", "Host: localhost", "Expect: secret-thing", "Content-Length: 0"
+    )
 
     refused(answer, 417, "expectation_failed")
     assert b"secret-thing" not in answer[2]
 
 
 def test_a_client_that_waits_for_100_is_told_to_go_on(server):
-    lines = (f"POST {PREFIX}/auth/login HTTP/1.1", "Host: x", "Expect: 100-continue", "Content-Length: 2")
+    lines = (
+        f"POST {PREFIX}/auth/login HTTP/1.1",
+        "Host: localhost",
+        "Expect: 100-continue",
+        "Content-Length: 2",
+    )
 
     status, _, rest = send(server, *lines, body=b"{}")
 
@@ -56,18 +63,18 @@ def test_a_client_that_waits_for_100_is_told_to_go_on(server):
 @pytest.mark.parametrize(
     "lines",
     [
-        ("NONSENSE / HTTP/1.1", "Host: x"),
-        ("get /healthz HTTP/1.1", "Host: x"),
+        ("NONSENSE / HTTP/1.1", "Host: localhost"),
+        ("get /healthz HTTP/1.1", "Host: localhost"),
         ("GET /healthz HTTP/1.1",),
-        ("GET http://[x/healthz HTTP/1.1", "Host: x"),
-        ("GET http://x:99999/healthz HTTP/1.1", "Host: x"),
-        ("GET /healthz?\xff HTTP/1.1", "Host: x"),
-        ("GET /healthz HTTP/1.1", "Host: x", " folded"),
-        ("GET /healthz HTTP/1.1", "Host: x", "Cookie: \x01"),
-        ("POST /healthz HTTP/1.1", "Host: x", "Content-Length: -1"),
-        ("POST /healthz HTTP/1.1", "Host: x", "Content-Length: 2", "Content-Length: 3"),
-        ("POST /healthz HTTP/1.1", "Host: x", "Content-Length: 2", "Transfer-Encoding: chunked"),
-        ("POST /healthz HTTP/1.1", "Host: x", "Transfer-Encoding: nonsense"),
+        ("GET http://[x/healthz HTTP/1.1", "Host: localhost"),
+        ("GET http://x:99999/healthz HTTP/1.1", "Host: localhost"),
+        ("GET /healthz?\xff HTTP/1.1", "Host: localhost"),
+        ("GET /healthz HTTP/1.1", "Host: localhost", " folded"),
+        ("GET /healthz HTTP/1.1", "Host: localhost", "Cookie: \x01"),
+        ("POST /healthz HTTP/1.1", "Host: localhost", "Content-Length: -1"),
+        ("POST /healthz HTTP/1.1", "Host: localhost", "Content-Length: 2", "Content-Length: 3"),
+        ("POST /healthz HTTP/1.1", "Host: localhost", "Content-Length: 2", "Transfer-Encoding: chunked"),
+        ("POST /healthz HTTP/1.1", "Host: localhost", "Transfer-Encoding: nonsense"),
     ],
     ids=lambda lines: repr(lines[0][:30]) + lines[-1][:20],
 )
@@ -88,7 +95,7 @@ def test_of_two_idempotency_keys_none_is_chosen(server, token):
     status, _, content = send(
         server,
         f"POST {PREFIX}/notifications HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         f"Authorization: Bearer {token}",
         "Idempotency-Key: one",
         "Idempotency-Key: two",

@@ -192,7 +192,7 @@ async def test_a_retracted_posting_is_stepped_over_when_it_is_read_late(stage: S
 async def test_another_epoch_ends_everybody(stage: Stage):
     await stage.joined()
     ended: list[str] = []
-    stage.hub.on_epoch_changed = lambda: ended.append(stage.hub.epoch)
+    stage.hub.on_epoch_changed.append(lambda: ended.append(stage.hub.epoch))
     present, stage.hub.epoch = stage.hub.epoch, "of a former life"
     await stage.hub.sweep()
     assert ended == [present]

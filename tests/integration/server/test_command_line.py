@@ -1,56 +1,13 @@
 """The operator's commands, as they are typed: what they print, where, and their exit codes."""
 
-import logging
-import os
 import sqlite3
 import stat
-import sys
-from dataclasses import dataclass
 
 import pytest
 
-from server.__main__ import main
+from tests.integration.server.conftest import PASSWORD, failed
 from tests.support.http import Api, bearer, log_in
-from tests.support.processes import SECRET_KEY, ServerProcess, environment, run_command
-
-PASSWORD = {"NOTIFY_PASSWORD": "long enough"}
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "var" / "log.db"
-
-
-@dataclass
-class Result:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def run(path, monkeypatch, capfd):
-    """Runs a command in this process: starting Python anew would be most of the time of these tests."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    settings = {"DATABASE_URL": f"sqlite:///{path}", "SECRET_KEY": SECRET_KEY, "COLUMNS": "200", **PASSWORD}
-
-    def run(*arguments, **env):
-        with monkeypatch.context() as patch:
-            variables = environment({**settings, **env})
-            for name in list(os.environ):
-                patch.delenv(name)
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["python -m server", *arguments])
-            capfd.readouterr()
-            with pytest.raises(SystemExit) as end:
-                main()
-        return Result(end.value.code, *capfd.readouterr())
-
-    yield run
-    root.setLevel(level)
-    root.handlers[:] = handlers
+from tests.support.processes import ServerProcess, run_command
 
 
 @pytest.fixture
@@ -63,14 +20,6 @@ def rows(path, statement):
         found = connection.execute(statement).fetchall()
     connection.close()
     return found
-
-
-def failed(result, *texts):
-    assert result.returncode == 1, result
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    for text in texts:
-        assert text in result.stderr
 
 
 @pytest.mark.usefixtures("migrated")
@@ -156,6 +105,28 @@ def test_every_fault_of_the_settings_is_told_at_once(run):
     for command in (("serve",), ("migrate",), ("demo",), ("user", "add", "x"), ("key", "add", "x")):
         result = run(*command, PORT="x", ROLES="Admin", DYNO="web.1", SECRET_KEY="", REDIS_URL="redis://:p@x")
         failed(result, "PORT:", "ROLES:", "DATABASE_URL:", "SECRET_KEY:")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "change-me-change-me-change-me-change-me"),
+        ("SECRET_KEY", "x" * 64),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", ""),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", ""),
+        ("REDIS_URL", "redis://redis.example:6379"),
+        ("DYNO", "web.1"),
+    ],
+)
+def test_what_is_not_safe_to_serve_with_is_said_in_a_line(run, name, value):
+    result = run("serve", PORT="0", **{name: value})
+
+    failed(result)
+    told = result.stderr.splitlines()
+    assert told[0] == "The settings cannot be used."
+    assert [line.partition(":")[0] for line in told[1:]] == ["DATABASE_URL" if name == "DYNO" else name]
 
 
 def test_a_taken_port_is_said_in_a_line(run, tmp_path, path):

@@ -6,7 +6,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from core.store import tables
-from core.store.migrations import config, migrate
+from core.store.migrations import DataModel, config, current_revision, data_model, known_revisions, migrate
 from tests.support.store import opened, scalar
 
 
@@ -39,8 +39,18 @@ async def test_each_migration_goes_up_down_and_up_again(database_url):
             assert await database.read(table_names) == after
 
 
+@pytest.mark.parametrize(
+    ("revision", "model"),
+    [("3", DataModel.PRESENT), ("2", DataModel.OLDER), ("1", DataModel.OLDER), ("4", DataModel.NEWER),
+     (None, DataModel.MISSING)],
+)  # fmt: skip
+def test_a_revision_is_older_when_it_is_known_and_newer_when_it_is_not(revision, model):
+    assert data_model(revision, ["3", "2", "1"]) is model
+
+
 async def test_the_migrations_lead_to_the_data_model(database):
     assert await database.read(table_names) == set(tables.metadata.tables)
+    assert await database.read(current_revision) == known_revisions()[0]
     await database.write(lambda connection: command.check(config(connection)))
 
 

@@ -5,7 +5,7 @@ import pytest
 from core.domain.issuers import ClaimNames
 from server.settings import SettingsError, read_settings
 
-SECRET = "s" * 32
+SECRET = "0123456789abcdef" * 2
 BY_SECRET = {
     "issuer": "https://acme.example", "prefix": "acme", "audience": "notify", "algorithms": ["HS256"], "secret": "hunter2!" * 4,
 }  # fmt: skip

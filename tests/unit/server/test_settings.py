@@ -1,4 +1,5 @@
 import os
+import secrets
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,7 +7,7 @@ import pytest
 
 from server.settings import SettingsError, read_settings
 
-SECRET = "x" * 32
+SECRET = "0123456789abcdef" * 2
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,7 @@ def test_without_any_it_runs_alone_on_this_machine(read):
     assert settings.metrics_token is None
     assert settings.roles == {"annotator", "reviewer", "admin"}
     assert settings.cors_origins == ()
+    assert settings.allowed_hosts == ()
     assert (settings.ping_interval_s, settings.ping_timeout_s, settings.heartbeat_s) == (30, 20, 30)
     assert (settings.retry_first_ms, settings.retry_max_ms, settings.retry_tries) == (3_000, 30_000, 10)
 
@@ -89,6 +91,28 @@ def test_a_given_secret_is_taken_and_kept_nowhere(read, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "secret",
+    [
+        "x" * 64, "ab" * 32, "12345" * 10, "change-me" * 8, "CHANGEME-please-0123456789-abcdefgh", "please change this secret before you start",
+        "your-secret-key-of-at-least-32-bytes", "a-placeholder-of-a-secret-0123456789", "openssl rand -base64 48 prints one",
+    ],
+)  # fmt: skip
+def test_a_secret_that_everybody_knows_is_none(faults, secret):
+    told = faults(SECRET_KEY=secret)
+
+    assert len(told) == 1
+    assert told[0].startswith("SECRET_KEY: ")
+    assert "placeholder" in told[0]
+    assert secret not in told[0]
+
+
+@pytest.mark.parametrize("make", [lambda: secrets.token_hex(16), lambda: secrets.token_urlsafe(48)])
+def test_secrets_as_programs_make_them_are_taken(read, make):
+    for made in [make() for _ in range(100)]:
+        assert read(SECRET_KEY=made).secret_key == made
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://u:p@db/notify",
@@ -113,7 +137,9 @@ def test_database_urls_are_taken_as_platforms_write_them(read, url):
         ("REDIS_URL", "http://x"), ("REDIS_URL", "localhost:6379"), ("REDIS_URL", "redis://[x"), ("REDIS_URL", "redis://:p@r:99999"),
         ("SECRET_KEY", "x" * 31), ("SECRET_KEY", "\udcff" * 40), ("METRICS_TOKEN", "short"), ("METRICS_TOKEN", "\udcff" * 40),
         ("CORS_ORIGINS", "*"), ("CORS_ORIGINS", "https://*.example"), ("CORS_ORIGINS", "https://a.example/"),
-        ("CORS_ORIGINS", "a.example"), ("CORS_ORIGINS", "https://a.example,*"), ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "a.example"), ("CORS_ORIGINS", "https://a.example,*"), ("CORS_ORIGINS", "null"), ("CORS_ORIGINS", ""), ("CORS_ORIGINS", "https://[x"), ("CORS_ORIGINS", "https://a:99999"),
+        ("ALLOWED_HOSTS", "*"), ("ALLOWED_HOSTS", ""), ("ALLOWED_HOSTS", "a.example,*"), ("ALLOWED_HOSTS", "*.example"), ("ALLOWED_HOSTS", "."),
+        ("ALLOWED_HOSTS", "a.example:8000"), ("ALLOWED_HOSTS", "https://a.example"), ("ALLOWED_HOSTS", "a.example,,b.example"),
         ("ROLES", "annotator"), ("ROLES", "admin,Reviewer"), ("ROLES", "admin,a b"), ("ROLES", ""),
         ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD"), ("TRANSPORTS", "carrier-pigeon"), ("TRANSPORTS", ""),
         ("PING_INTERVAL_S", "0"), ("PING_TIMEOUT_S", "-1"), ("HEARTBEAT_S", "x"), ("RETRY_FIRST_MS", "0"),
@@ -181,4 +207,23 @@ def test_lists_are_joined_by_commas(read):
     )
 
     assert settings.roles == {"admin", "lead"}
+    assert settings.allowed_hosts == ("a.example", "localhost")
     assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
+
+
+def test_the_hosts_of_origins_and_of_the_platform_are_allowed_beside_the_given_ones(read):
+    settings = read(
+        SECRET_KEY=SECRET,
+        ALLOWED_HOSTS="notify.example,.internal.example",
+        CORS_ORIGINS="https://App.Example:8443,http://[::1]:5173",
+        HEROKU_APP_DEFAULT_DOMAIN_NAME="notify-1234.herokuapp.com",
+    )
+
+    assert settings.allowed_hosts == (
+        "notify.example",
+        ".internal.example",
+        "app.example",
+        "::1",
+        "notify-1234.herokuapp.com",
+    )
+    assert settings.cors_origins == ("https://app.example:8443", "http://[::1]:5173")
