@@ -7,6 +7,8 @@ late, never lost: the log is its own outbox.
 
 Each posting carries its room's membership counter. One that is higher than what the hub knows waits until the hub
 has read who moved: what is not due is never delivered, whatever is lost on the way.
+
+Whatever was read while the log began another epoch belongs to the one before, and is dropped.
 """
 
 import asyncio
@@ -191,6 +193,8 @@ class Hub:
             return
         applied = {name: room.applied for name, room in self._rooms.items() if room.opened is None}
         heads = await self._heads(list(applied))
+        if epoch != self.epoch:
+            return
         if any(head.head < applied[name] for name, head in heads.items()):
             # What was delivered is not in the log: another database took over without it.
             self._begin_epoch(await self._log.begin_epoch(instead_of=self.epoch))
@@ -235,7 +239,10 @@ class Hub:
             wanted = {
                 name: ((self._rooms[name].applied + 1, FOREVER),) for name in names if name in self._rooms
             }
+            epoch = self.epoch
             found = await self._log.read(wanted, _REPAIR_PAGE)
+            if epoch != self.epoch:
+                return
             moved = set()
             for posting in found:
                 room = self._rooms.get(posting.room)
@@ -254,7 +261,9 @@ class Hub:
         waiting = [
             name for name in names if (room := self._rooms.get(name)) and room.applied + 1 not in room.held
         ]
-        for name, head in (await self._log.heads(waiting)).items():
+        epoch = self.epoch
+        heads = await self._log.heads(waiting)
+        for name, head in heads.items() if epoch == self.epoch else ():
             room = self._rooms.get(name)
             if room is None or head.floor <= room.applied:
                 continue
@@ -302,7 +311,9 @@ class Hub:
         """Read who moved in the rooms; then what waited for that is delivered, to those it is due to."""
         known = {name: self._rooms[name].members for name in names if name in self._rooms}
         people: set[str] = set()
-        for name, changes in (await self._identity.changes_since(known)).items():
+        epoch = self.epoch
+        found = await self._identity.changes_since(known)
+        for name, changes in found.items() if epoch == self.epoch else ():
             room = self._rooms.get(name)
             if room is None:
                 continue

@@ -253,8 +253,15 @@ class Device:
         self.session = Session(
             self.link, self.keeper, FixedToken(token), {"on_notification": self._on_notification}, _nothing
         )
-        self._running = asyncio.create_task(self.session.run())
+        self._running = asyncio.create_task(self._run(self.session, self.link))
         return True
+
+    async def _run(self, session: Session, link: Link) -> None:
+        """Like the client around a session: when it ends, the connection is closed."""
+        try:
+            await session.run()
+        finally:
+            link.abort()
 
     async def drop(self) -> None:
         """Lose the connection, and whatever was on its way."""

@@ -116,9 +116,17 @@ class Watched:
         self.epoch: str | None = None
         self.claimed: dict[str, int] | None = None
         self.shown: list[str] = []
+        self.faults: list[Exception] = []
         self.device = Device(self.on_wire, lambda notification: self.shown.append(notification["id"]))
 
     def on_wire(self, event: str, payload: dict[str, Any]) -> None:
+        """Called where nobody would hear of what is wrong: it is kept, and raised by the next check."""
+        try:
+            self.look_at(event, payload)
+        except (AssertionError, LookupError) as error:
+            self.faults.append(error)
+
+    def look_at(self, event: str, payload: dict[str, Any]) -> None:
         world = self.machine.world
         if event in ("notification", "changed") and payload["epoch"] == self.machine.epoch:
             room, offset = payload["room"], payload["offset"]
@@ -222,14 +230,15 @@ class DeliveryMachine(RuleBasedStateMachine):
             await self.connect(watched, number % 2)
 
     def teardown(self) -> None:
-        async def end() -> None:
-            await self.fleet.settle(3)
-            self.check_rest()
+        async def close() -> None:
             await self.fleet.close()
             await self.database.close()
 
-        self.run(end())
-        self.runner.close()
+        try:
+            self.rest()
+        finally:
+            self.run(close())
+            self.runner.close()
 
     async def commit(self, node: int, *changes: Any, tell: int | None) -> None:
         """Commit changes to a person; this server looks at once unless nobody tells it."""
@@ -365,9 +374,13 @@ class DeliveryMachine(RuleBasedStateMachine):
                 await asyncio.sleep(0)
 
         self.run(happen())
+        for watched in self.watched:
+            if watched.faults:
+                raise watched.faults[0]
 
     def check_rest(self) -> None:
         for watched in self.watched:
+            assert not watched.faults, watched.faults[0]
             device = watched.device
             if self.world.people[watched.owner].disabled:
                 assert not device.connected, "a disabled person is connected"
