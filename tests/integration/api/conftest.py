@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.principals import Scope
+from core.domain.principals import OPERATOR, Scope
 from server.app import administration, migrate_database
 from server.settings import Settings, read_settings
 from tests.support.http import Api, bearer, log_in
@@ -97,7 +97,8 @@ def make_key(database: str, caller) -> Callable[..., Api]:
 
     async def add(scope: Scope, user: str | None) -> str:
         async with administration(settings) as operator:
-            return await operator.add_key("test", scope=scope, user_id=user)
+            _, key = await operator.keys.add(OPERATOR, name="test", scope=scope, user_id=user)
+            return key
 
     def make(*rooms: str, types: tuple[str, ...] = ("*",), user: str | None = None) -> Api:
         return caller({"X-API-Key": asyncio.run(add(Scope(rooms, types), user))})
