@@ -50,6 +50,17 @@ def database(demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> s
     return f"sqlite:///{path}"
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_of_each_kind(request, demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """For modules whose tests run on both kinds: what one chokes on, the other swallows."""
+    if request.param == "sqlite":
+        copy = shutil.copy(demo_database, tmp_path_factory.mktemp("api") / "log.db")
+        return f"sqlite:///{copy}"
+    url = request.getfixturevalue("postgres_cluster").create_database()
+    load_demo(url)
+    return url
+
+
 @pytest.fixture(scope="module")
 def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     log_path = tmp_path_factory.mktemp("server") / "server.log"
