@@ -2,9 +2,10 @@
 
 from core.domain.identity import AddProject, AddUser
 from core.domain.principals import ADMIN, OPERATOR
-from core.services import people, projects
 from core.services.administration import Administration
 from core.services.passwords import Passwords
+from core.services.people import person_step
+from core.services.projects import project_step
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105 - printed in the README
 DEMO_PROJECTS = {"1": "示例项目一", "2": "示例项目二"}
@@ -33,6 +34,6 @@ async def load_demo(administration: Administration, passwords: Passwords) -> Non
     ]
     await administration.carry_out(
         OPERATOR,
-        *map(people.step_for_new, everybody),
-        *(projects.step_for_new(AddProject(id=id_, name=name)) for id_, name in DEMO_PROJECTS.items()),
+        *map(person_step, everybody),
+        *(project_step(AddProject(id=id_, name=name)) for id_, name in DEMO_PROJECTS.items()),
     )

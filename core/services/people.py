@@ -19,6 +19,7 @@ from core.domain.principals import ADMIN, Principal, User
 from core.ports.directory import Directory
 from core.services.administration import Administration, Step
 from core.services.passwords import Passwords
+from core.services.projects import project_step
 from core.services.texts import check_id, check_roles, check_text
 
 
@@ -80,10 +81,10 @@ class PeopleService:
             locale=locale,
             projects=projects,
         )
-        *_, user_id = await self._administration.carry_out(
+        user_id, *_ = await self._administration.carry_out(
             principal,
-            *(Step(AddProject(id=id_, name=id_), "project.created", f"project:{id_}") for id_ in created),
-            step_for_new(change),
+            person_step(change),
+            *(project_step(AddProject(id=id_, name=id_)) for id_ in created),
         )
         return await self._person(str(user_id))
 
@@ -134,7 +135,7 @@ class PeopleService:
             raise Invalid("Not a locale.", fields={"locale": ["A language tag such as zh-CN."]})
 
 
-def step_for_new(change: AddUser) -> Step:
+def person_step(change: AddUser) -> Step:
     """The step that creates a person."""
     details = {
         "username": change.username,

@@ -28,7 +28,7 @@ class ProjectService:
         principal.check_is_admin()
         check_id("id", id_)
         check_text("name", name, MAX_NAME)
-        await self._administration.carry_out(principal, step_for_new(AddProject(id=id_, name=name)))
+        await self._administration.carry_out(principal, project_step(AddProject(id=id_, name=name)))
         return await self._project(id_)
 
     async def members(
@@ -89,6 +89,6 @@ class ProjectService:
         return person.user
 
 
-def step_for_new(change: AddProject) -> Step:
+def project_step(change: AddProject) -> Step:
     """The step that creates a project."""
     return Step(change, "project.created", f"project:{change.id}", {"name": change.name})
