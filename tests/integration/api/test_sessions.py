@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import ClientSession
 
-from tests.support.http import bearer, log_in
+from tests.support.http import PASSWORD, bearer, log_in
 from tests.support.wire import live_wire
 
 
@@ -128,3 +128,32 @@ async def test_a_client_that_polls_is_listed_as_one(admin, server):
         assert shown["transport"] == "polling"
         assert shown["id"] != sid  # the engine's id opens the connection; it is nobody's business
         assert admin.delete(f"sessions/{shown['id']}").status == 204
+
+
+async def test_what_admins_do_is_felt_by_live_sessions_at_once(admin, nobody, server):
+    def made(**fields):
+        return admin.post("users", {"password": PASSWORD, **fields}).body["id"]
+
+    closed, reset, left = made(username="closed"), made(username="reset"), made(username="left")
+    key = admin.post("keys", {"name": "listener", "rooms": [], "user_id": "3"}).body
+    tokens = [log_in(server.url, name)["access_token"] for name in ("closed", "reset", "left")]
+    async with (
+        live_wire(server.url, tokens[0]) as of_closed,
+        live_wire(server.url, tokens[1]) as of_reset,
+        live_wire(server.url, tokens[2]) as of_left,
+        live_wire(server.url, key["key"]) as of_key,
+    ):
+        assert admin.put(f"projects/1/members/{left}", {"roles": ["reviewer"]}).status == 200
+        assert (await of_left.wait("rooms"))[0]["joined"].keys() == {"project:1", "project:1:reviewer"}
+        assert admin.delete(f"projects/1/members/{left}").status == 204
+        assert set((await of_left.wait("rooms", 2))[1]["left"]) == {"project:1", "project:1:reviewer"}
+
+        assert admin.patch(f"users/{closed}", {"disabled": True}).status == 200
+        assert admin.patch(f"users/{reset}", {"password": "another password"}).status == 200
+        assert nobody.post("auth/logout", {"all": True}, headers=bearer(tokens[2])).status == 204
+        assert admin.delete(f"keys/{key['id']}").status == 204
+
+        for wire in (of_closed, of_reset, of_left, of_key):
+            await wire.until(lambda wire=wire: wire.closed, within_s=2)
+            ending = wire.of("session")[-1]
+            assert (ending["state"], ending["reason"], ending["retry"]) == ("ending", "revoked", False)
