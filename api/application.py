@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from api import auth, inbox, notifications, presence
+from api import audit, auth, inbox, keys, notifications, people, presence, projects, sessions
 from api.context import SERVICES, Services
 from api.cors import cross_origin
 from api.hosts import AllowedHosts, host_check
@@ -14,7 +14,17 @@ from api.routes import Route, add_routes
 
 MAX_BODY_BYTES = 4 << 20
 
-ROUTES: tuple[Route, ...] = (*auth.ROUTES, *notifications.ROUTES, *inbox.ROUTES, *presence.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *auth.ROUTES,
+    *notifications.ROUTES,
+    *inbox.ROUTES,
+    *presence.ROUTES,
+    *people.ROUTES,
+    *projects.ROUTES,
+    *keys.ROUTES,
+    *sessions.ROUTES,
+    *audit.ROUTES,
+)
 
 
 def build_application(

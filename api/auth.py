@@ -7,7 +7,14 @@ from aiohttp import web
 from api.context import json_response, principal, services
 from api.parsing import load_json
 from api.routes import Route
-from core.schemas.auth import LoginRequest, LoginResponse, MeSchema, RefreshRequest, user_body
+from core.schemas.auth import (
+    LoginRequest,
+    LoginResponse,
+    LogoutRequest,
+    MeSchema,
+    RefreshRequest,
+    user_body,
+)
 from core.services.identity import Login
 
 
@@ -24,7 +31,8 @@ async def refresh(request: web.Request) -> web.Response:
 
 
 async def logout(request: web.Request) -> web.Response:
-    await services(request).identity.logout(principal(request))
+    body = await load_json(request, LogoutRequest(), required=False)
+    await services(request).identity.logout(principal(request), **body)
     return web.Response(status=204)
 
 
@@ -68,7 +76,9 @@ ROUTES = (
         method="POST",
         path="/auth/logout",
         handler=logout,
-        summary="End this login, with all its tokens and live sessions.",
+        summary="End this login, or all of the caller's, with their tokens and live sessions.",
+        body=LogoutRequest,
+        body_required=False,
         responses={204: None},
     ),
     Route(

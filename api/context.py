@@ -7,10 +7,15 @@ import orjson
 from aiohttp import web
 
 from core.domain.principals import Principal
+from core.services.audit import AuditService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
+from core.services.keys import KeyService
 from core.services.notifications import NotificationService
+from core.services.people import PeopleService
 from core.services.presence import PresenceService
+from core.services.projects import ProjectService
+from core.services.sessions import SessionService
 from core.services.summary import SummaryService
 
 
@@ -23,6 +28,11 @@ class Services:
     inbox: InboxService
     summary: SummaryService
     presence: PresenceService
+    people: PeopleService
+    projects: ProjectService
+    keys: KeyService
+    sessions: SessionService
+    audit: AuditService
     roles: frozenset[str]
 
 

@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from api.context import json_response
 from api.routes import PREFIX, Route
 from core.schemas.errors import ErrorSchema
-from core.schemas.fields import JsonObject, PositionField
+from core.schemas.fields import JsonObject
 
 _REFUSALS = {
     400: "Malformed",
@@ -36,7 +36,7 @@ def build_document(routes: Sequence[Route]) -> dict[str, Any]:
     spec = APISpec("Notification server", "1", "3.1.0", plugins=[plugin])
     if plugin.converter is None:
         raise RuntimeError("apispec's plugin converts only once it belongs to a document.")
-    for attributes in (_json_object, _batch_entries, _position):
+    for attributes in (_json_object, _batch_entries, _map_length):
         plugin.converter.add_attribute_function(attributes)  # type: ignore[no-untyped-call]
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     spec.components.security_scheme("token", bearer)
@@ -82,7 +82,7 @@ def _operation(route: Route) -> dict[str, Any]:
             operation["parameters"].append({"in": place, "schema": schema})
     if route.body is not None:
         content = {"application/json": {"schema": route.body}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": route.body_required, "content": content}
     for status in _refusal_statuses(route):
         operation["responses"][str(status)] = _refusal(status)
     return operation
@@ -151,6 +151,9 @@ def _batch_entries(converter: Any, field: fields.Field[Any], **_: Any) -> dict[s
     return {} if entry is None else converter.resolve_nested_schema(entry)
 
 
-def _position(_converter: object, field: fields.Field[Any], ret: dict[str, Any], **_: Any) -> dict[str, Any]:
+def _map_length(
+    _converter: object, field: fields.Field[Any], ret: dict[str, Any], **_: Any
+) -> dict[str, Any]:
     """The length of a map: apispec calls it that of a text."""
-    return {"maxProperties": ret.pop("maxLength")} if isinstance(field, PositionField) else {}
+    is_bounded = isinstance(field, fields.Dict) and "maxLength" in ret
+    return {"maxProperties": ret.pop("maxLength")} if is_bounded else {}

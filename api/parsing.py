@@ -10,9 +10,12 @@ from core.domain.errors import Invalid, Malformed, TooLarge
 from core.schemas.errors import invalid
 
 
-async def load_json(request: web.Request, schema: Schema) -> Any:
-    """The body, loaded by the schema. Raises `Malformed`, `TooLarge`, `Invalid`."""
-    document = await _document(request)
+async def load_json(request: web.Request, schema: Schema, *, required: bool = True) -> Any:
+    """The body, loaded by the schema; one that is not required and not there is as good as an empty object.
+
+    Raises `Malformed`, `TooLarge`, `Invalid`.
+    """
+    document = await _document(request) if required or request.body_exists else {}
     if not isinstance(document, dict):
         raise Malformed("The body must be one JSON object.")
     return load(schema, document)

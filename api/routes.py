@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from marshmallow import Schema
 
-from core.domain.ids import ID_PATTERN
+from core.domain import ids, rooms
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
 
-ID = f"{{id:{ID_PATTERN}}}"
+ID = f"{{id:{ids.ID_PATTERN}}}"
 """The id of a notification in a path. What cannot be one is no path of ours: 404, before anything reads it."""
+KEY = f"{{key:{ids.ID_PATTERN}}}"
+USER = f"{{user:{rooms.ID_PATTERN}}}"
+PROJECT = f"{{project:{rooms.ID_PATTERN}}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Route:
     summary: str
     responses: Mapping[int, type[Schema] | None]
     body: type[Schema] | None = None
+    body_required: bool = True
     query: type[Schema] | None = None
     headers: type[Schema] | None = None
     public: bool = False

@@ -165,6 +165,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         socket = self.eio.sockets.get(eio_sid)
         return None if socket is None or socket.closed else socket.queue
 
+    def transport(self, eio_sid: str) -> str:
+        """How a connection is carried: `polling` or `websocket`."""
+        socket = self.eio.sockets.get(eio_sid)
+        return "websocket" if socket is not None and socket.upgraded else "polling"
+
     def abort(self, eio_sid: str) -> None:
         """Cut the connection at once: nothing gentler works on a peer that does not read."""
         socket = self.eio.sockets.get(eio_sid)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from core.domain import clock
 from core.domain.membership import Interval, entered_at
 from core.domain.principals import Principal, User
 from core.domain.runs import Runs, contains
@@ -43,6 +44,7 @@ class Session:
         "_outgoing",
         "_server",
         "catching_up",
+        "connected_at",
         "eio_sid",
         "ended",
         "entered",
@@ -67,6 +69,7 @@ class Session:
         self.rooms: tuple[str, ...] = ()
         self.joined: set[str] = set()
         self.catching_up: dict[str, Held] = {}
+        self.connected_at = clock.now()
         self.entered = False
         self.stale = False
         self.ended = False
@@ -75,6 +78,11 @@ class Session:
     @property
     def expires_at(self) -> datetime | None:
         return self.principal.expires_at
+
+    @property
+    def transport(self) -> str:
+        """`polling` or `websocket`, at this moment."""
+        return self._server.transport(self.eio_sid)
 
     @property
     def is_live(self) -> bool:

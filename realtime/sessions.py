@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from core.ports.sessions import LiveSession
 from realtime.session import Session
 
 
@@ -47,3 +48,36 @@ class Sessions:
 
     def of_user(self, user_id: str) -> list[Session]:
         return list(self._by_user.get(user_id, ()))
+
+
+class SessionList:
+    """`core.ports.sessions.LiveSessions` over the registry."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def list(self, user_id: str | None) -> Sequence[LiveSession]:
+        found = self._sessions if user_id is None else self._sessions.of_user(user_id)
+        return [_shown(session) for session in found if not session.ended]
+
+    def get(self, id_: str) -> LiveSession | None:
+        session = self._sessions.get(id_)
+        return None if session is None or session.ended else _shown(session)
+
+    def end(self, id_: str) -> None:
+        session = self._sessions.get(id_)
+        if session is not None:
+            session.end("revoked", retry=False, retry_ms=0)
+
+
+def _shown(session: Session) -> LiveSession:
+    return LiveSession(
+        id=session.sid,
+        user_id=session.user.id,
+        username=session.user.username,
+        login_id=session.principal.login_id,
+        key_id=session.principal.key_id,
+        connected_at=session.connected_at,
+        expires_at=session.expires_at,
+        transport=session.transport,
+    )

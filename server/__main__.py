@@ -12,8 +12,8 @@ import typer
 import uvloop
 
 from core.domain.errors import Conflict, DomainError
-from core.domain.principals import Scope
-from core.services.administration import DEMO_PASSWORD, DEMO_USERS
+from core.domain.principals import OPERATOR, Scope
+from core.services.demo import DEMO_PASSWORD, DEMO_USERS
 from server.app import (
     administration,
     back_up_database,
@@ -68,8 +68,8 @@ def demo(
     """Load the demo's people and projects into an empty database, and exit."""
 
     async def load(settings: Settings) -> None:
-        async with administration(settings) as admin:
-            await admin.load_demo()
+        async with administration(settings) as operator:
+            await operator.load_demo()
 
     settings = _settings()
     try:
@@ -135,15 +135,18 @@ def add_user(
         projects[project_id] = projects.get(project_id, frozenset()) | ({in_project} if in_project else set())
 
     async def add(settings: Settings) -> str:
-        async with administration(settings) as admin:
-            return await admin.add_user(
-                username,
-                password,
+        async with administration(settings) as operator:
+            person = await operator.people.add(
+                OPERATOR,
+                username=username,
+                password=password,
                 name=name or username,
                 roles=frozenset(role or ()),
                 projects=projects,
                 locale=locale,
+                create_projects=True,
             )
+            return person.user.id
 
     typer.echo(f"User {_run(add(_settings()))}: {username}")
 
@@ -163,8 +166,9 @@ def add_key(
     scope = Scope(rooms=tuple(room or ()), types=tuple(type_ or ("*",)))
 
     async def add(settings: Settings) -> str:
-        async with administration(settings) as admin:
-            return await admin.add_key(name, scope=scope, user_id=user)
+        async with administration(settings) as operator:
+            _, key = await operator.keys.add(OPERATOR, name=name, scope=scope, user_id=user)
+            return key
 
     typer.echo(_run(add(_settings())))
 

@@ -13,18 +13,25 @@ from api.context import Services
 from api.hosts import AllowedHosts
 from core.domain.errors import Unavailable
 from core.domain.ids import new_id
-from core.services.administration import AdministrationService
+from core.services.administration import Administration
+from core.services.audit import AuditService
+from core.services.demo import load_demo
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
 from core.services.issuers import OutsideTokens
+from core.services.keys import KeyService
 from core.services.notifications import NotificationService
 from core.services.passwords import Passwords
+from core.services.people import PeopleService
 from core.services.presence import PresenceService
+from core.services.projects import ProjectService
+from core.services.sessions import SessionService
 from core.services.summary import SummaryService
 from core.services.tokens import Tokens
 from core.store import backup
 from core.store.checks import check_data_model, check_durable
 from core.store.database import Database, open_database
+from core.store.directory import SqlDirectory
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
 from core.store.log import SqlLog
@@ -40,7 +47,7 @@ from realtime.manager import build_socket_server
 from realtime.pace import Pace
 from realtime.publisher import LocalPublisher
 from realtime.replay import Replay
-from realtime.sessions import Sessions
+from realtime.sessions import SessionList, Sessions
 from server.health import health_routes
 from server.jwks import CHECK_S, opened_keys
 from server.metrics import Metrics, metrics_route
@@ -76,22 +83,43 @@ async def migrate_database(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def opened_log(settings: Settings) -> AsyncIterator[SqlLog]:
-    """The log without sockets, for the command line."""
+async def opened_log(settings: Settings) -> AsyncIterator[tuple[Database, SqlLog]]:
+    """The database with its log, without sockets, for the command line."""
     async with opened_database(settings) as database:
         await check_data_model(database)
         log = SqlLog(database)
         try:
-            yield log
+            yield database, log
         finally:
             await log.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the command line works with: the log without sockets."""
+
+    administration: Administration
+    passwords: Passwords
+    people: PeopleService
+    keys: KeyService
+
+    async def load_demo(self) -> None:
+        """The demo's projects and people. Raises `Conflict` (users_exist)."""
+        await load_demo(self.administration, self.passwords)
+
+
 @asynccontextmanager
-async def administration(settings: Settings) -> AsyncIterator[AdministrationService]:
-    """What the command line does for people and programs."""
-    async with opened_log(settings) as log:
-        yield AdministrationService(log, Passwords(), settings.roles)
+async def administration(settings: Settings) -> AsyncIterator[Operator]:
+    """An operator's means, for as long as the block runs. Running servers feel the changes by their sweep."""
+    async with opened_log(settings) as (database, log):
+        directory, passwords = SqlDirectory(database), Passwords()
+        changes = Administration(log, lambda _: None)
+        yield Operator(
+            changes,
+            passwords,
+            PeopleService(directory, changes, passwords, settings.roles),
+            KeyService(directory, changes, settings.roles),
+        )
 
 
 def back_up_database(settings: Settings, path: Path, *, overwrite: bool) -> None:
@@ -112,7 +140,7 @@ def restore_database(settings: Settings, path: Path) -> str:
 
 async def present_epoch(settings: Settings, *, new: bool) -> str:
     """The epoch of the log; with `new`, one that begins now. Raises `Unavailable`."""
-    async with opened_log(settings) as log:
+    async with opened_log(settings) as (_, log):
         return await (log.begin_epoch() if new else log.epoch())
 
 
@@ -145,19 +173,27 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         replay = Replay(hub, log)
         admission = Admission(sockets, hub, sessions, replay, identity, background)
         publisher = LocalPublisher(hub, sessions, admission)
+        passwords, directory = Passwords(), SqlDirectory(database)
+        identities = IdentityService(
+            identity,
+            log,
+            publisher,
+            Tokens(settings.secret_key),
+            OutsideTokens(settings.issuers, keys),
+            passwords,
+        )
+        changes = Administration(log, identities.people_changed)
         services = Services(
-            identity=IdentityService(
-                identity,
-                log,
-                publisher,
-                Tokens(settings.secret_key),
-                OutsideTokens(settings.issuers, keys),
-                Passwords(),
-            ),
+            identity=identities,
             notifications=NotificationService(log, publisher, hub),
             inbox=InboxService(inbox, identity, log, publisher),
             summary=SummaryService(inbox, positions, SqlTasks(database)),
             presence=PresenceService(hub),
+            people=PeopleService(directory, changes, passwords, settings.roles),
+            projects=ProjectService(directory, changes, settings.roles),
+            keys=KeyService(directory, changes, settings.roles),
+            sessions=SessionService(SessionList(sessions), changes),
+            audit=AuditService(directory),
             roles=settings.roles,
         )
         gateway = Gateway(

@@ -1,10 +1,11 @@
 """Changes to who is who. Each is a statement of fact for the log to make true; it may be refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from core.domain import clock
 from core.domain.principals import Scope
 
 
@@ -80,12 +81,16 @@ class SetMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddKey:
-    """Store a program's key by its hash. Result: the key's id. Refused with `NotFound` for an unknown user."""
+    """Store a program's key by its hash. Result: the key's id.
+
+    Refused with `NotFound` (user_not_found).
+    """
 
     name: str
     key_hash: str
     scope: Scope
     user_id: str | None
+    created_at: datetime = field(default_factory=clock.now)
     expires_at: datetime | None = None
 
 
@@ -114,6 +119,7 @@ class Audit:
     """Keep for good who did what to whom: a line of the audit trail. Never refused.
 
     `actor_id` is the person, None for a program or an operator at the command line; `details` holds no secrets.
+    A target that ends in a colon is of the id that the change before this one in its unit makes.
     """
 
     at: datetime
@@ -122,6 +128,10 @@ class Audit:
     action: str
     target: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def about(self, made: object) -> "Audit":
+        """The same line once it is known what the change before it made."""
+        return replace(self, target=f"{self.target}{made}") if self.target.endswith(":") else self
 
 
 IdentityChange = (

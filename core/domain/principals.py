@@ -72,6 +72,19 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """What is known of a key, revoked and expired ones included, but nothing that would open anything."""
+
+    id: str
+    name: str
+    scope: Scope
+    user_id: str | None
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """The authenticated caller.
 
@@ -113,6 +126,11 @@ class Principal:
             self.login_id is not None and self.user is not None and self.user.generation != present.generation
         )
 
+    def check_is_admin(self) -> None:
+        """Raises `Forbidden` for everybody but admins and the operator at the command line."""
+        if not self.is_admin and self is not OPERATOR:
+            raise Forbidden("Only admins may do this.")
+
     def check_is_person(self) -> None:
         """Raises `Forbidden` for a key that belongs to nobody: it has no rooms to listen in."""
         _ = self.person
@@ -125,3 +143,7 @@ class Principal:
     def owns(self, sender: str) -> bool:
         """Whether what `sender` sent is theirs to change: the sender, or an admin."""
         return self.is_admin or self.sender == sender
+
+
+OPERATOR = Principal(sender="operator", user=None)
+"""Whoever has the command line: may administer everything, and is nobody in particular."""

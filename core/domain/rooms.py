@@ -38,6 +38,20 @@ def is_room(name: str, roles: Iterable[str]) -> bool:
     return role is None or role in roles
 
 
+def is_room_pattern(pattern: str, roles: Iterable[str]) -> bool:
+    """Whether `pattern` is an address, or the beginning of one, followed by `*`: one that no room can match is not."""
+    if not pattern.endswith("*"):
+        return is_room(pattern, roles)
+    beginning, roles = pattern[:-1], tuple(roles)
+    whole = (GLOBAL, user_room("0"), project_room("0"), *map(role_room, roles))
+    project, _, role_begun = beginning.rpartition(":")
+    return (
+        is_room(beginning, roles)
+        or any(room.startswith(beginning) for room in whole)
+        or any(role.startswith(role_begun) and is_room(f"{project}:{role}", roles) for role in roles)
+    )
+
+
 def user_of(room: str) -> str | None:
     """The person whose own room it is, or None."""
     match = _SHAPE.fullmatch(room)

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from core.domain.principals import User
-from core.schemas.fields import Text
+from core.schemas.fields import StrictBoolean, Text
 
 
 class LoginRequest(Schema):
@@ -16,6 +16,12 @@ class LoginRequest(Schema):
 
 class RefreshRequest(Schema):
     refresh_token = Text(4_000, 1, required=True)
+
+
+class LogoutRequest(Schema):
+    """The body of POST auth/logout, which may be left out: `all` ends every login of the caller."""
+
+    all = StrictBoolean(attribute="everywhere", load_default=False)
 
 
 class UserSchema(Schema):

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from marshmallow import Schema, ValidationError, fields, validate
 
+from core.domain import rooms
 from core.domain.clock import rfc3339
 from core.domain.ids import ID_PATTERN
-from core.domain.rooms import is_room
 
 MAX_OFFSET = 2**63 - 2
 MAX_DATA_BYTES = 32 << 10
@@ -82,7 +82,7 @@ class RoomName(Text):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
         room = super()._deserialize(value, attr, data, **options)
-        if not is_room(room, _roles(self.root)):
+        if not rooms.is_room(room, _roles(self.root)):
             raise self.make_error("room")
         return room
 
@@ -202,4 +202,5 @@ class Whole(validate.Regexp):
 LINK = Whole(r"[Hh][Tt][Tt][Pp][Ss]?://[^\s]+|/|/[^\s/\\][^\s\\]*", error="Not an http(s) address or a path.")
 TYPE = Whole(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", error="Not a type: words joined by dots.")
 KEY = Whole(r"[!-~]+", error="Printable ASCII without spaces.")
+ID = Whole(rooms.ID_PATTERN, error="Not an id: letters, digits and _.@~|+-.")
 CURSOR = Whole(ID_PATTERN, error="Not a cursor.")

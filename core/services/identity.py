@@ -3,17 +3,19 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.domain import clock
 from core.domain.errors import Unauthenticated
-from core.domain.identity import AdoptUser, RevokeToken
+from core.domain.identity import AdoptUser, ChangeUser, RevokeToken
 from core.domain.ids import new_id
 from core.domain.principals import Principal, User
 from core.ports.identity import Identity
 from core.ports.log import Log, Unit
 from core.ports.publisher import Publisher
+from core.services.administration import audit_line
 from core.services.issuers import OutsideToken, OutsideTokens
 from core.services.passwords import Passwords
 from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens
@@ -129,13 +131,37 @@ class IdentityService:
             raise
         return self._issue(user, token.login_id)
 
-    async def logout(self, principal: Principal) -> None:
-        """End the login that the caller's token belongs to, with all its tokens and live sessions."""
+    async def logout(self, principal: Principal, *, everywhere: bool = False) -> None:
+        """End the login that the caller's token belongs to, with all its tokens and live sessions.
+
+        With `everywhere`, all their logins.
+        """
         if principal.user is None or principal.login_id is None:
             raise Unauthenticated("An API key is not logged in.", code="token_invalid")
-        # Of an outside login we know the one token.
-        until = None if principal.user.issuer is None else principal.expires_at
-        await self._end(principal.user.id, principal.login_id, until)
+        user_id = principal.user.id
+        if not everywhere:
+            # Of an outside login we know the one token.
+            until = None if principal.user.issuer is None else principal.expires_at
+            await self._end(user_id, principal.login_id, until)
+            return
+        changes = (
+            ChangeUser(user_id=user_id, end_logins=True),
+            audit_line(principal, "user.logged_out", f"user:{user_id}"),
+        )
+        await self._log.commit(Unit(principal.sender, changes=changes))
+        self.people_changed((user_id,))
+
+    def people_changed(self, user_ids: Iterable[str]) -> None:
+        """To be called when people's memberships, roles or credentials changed: requests and live sessions on this
+        server feel it at once.
+        """
+        self.forget()
+        self._publisher.people_changed(user_ids)
+
+    def forget(self) -> None:
+        """Remember no credential any more, and none of those that are just being read."""
+        self._remembered.clear()
+        self._reading.clear()
 
     async def user(self, user_id: str) -> User:
         """A person as they are now. Raises `Unauthenticated` (token_revoked) if gone or disabled."""
@@ -147,9 +173,7 @@ class IdentityService:
         await self._log.commit(
             _revocation(user_id, RevokeToken(id=login_id, user_id=user_id, expires_at=until))
         )
-        self._remembered.clear()
-        self._reading.clear()
-        self._publisher.people_changed((user_id,))
+        self.people_changed((user_id,))
 
     async def _of_token(self, token: Token) -> Principal:
         if await self._identity.is_revoked([token.id, token.login_id]):

@@ -1,6 +1,6 @@
 """What a unit's changes do to the tables, by kind of change. Each may refuse by raising a `DomainError`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,7 +21,7 @@ from core.ports.log import Change
 from core.store import credentials, marks, people
 from core.store.done import Done
 
-EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
+_EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
     AddUser: people.add_user,
     AdoptUser: people.adopt_user,
     ChangeUser: people.change_user,
@@ -33,6 +33,15 @@ EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
     Audit: people.write_audit,
     Mark: marks.mark,
 }
+
+
+def run_all(connection: Connection, changes: Sequence[Change]) -> list[Done]:
+    """Run the changes in their order; what each came to."""
+    done: list[Done] = []
+    for given in changes:
+        change = given.about(done[-1].result) if isinstance(given, Audit) and done else given
+        done.append(_EXECUTORS[type(change)](connection, change))
+    return done
 
 
 def lock_order(change: Change) -> tuple[str, str]:

@@ -30,7 +30,7 @@ def add_key(connection: Connection, change: AddKey) -> Done:
             "rooms": list(change.scope.rooms),
             "types": list(change.scope.types),
             "user_id": change.user_id,
-            "created_at": clock.now(),
+            "created_at": change.created_at,
             "expires_at": change.expires_at,
         },
     )

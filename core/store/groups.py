@@ -11,7 +11,7 @@ from core.domain.notifications import Draft, Head, Posting
 from core.ports.log import Appended, Committed, Unit
 from core.store import tables
 from core.store.appender import Outcome
-from core.store.changes import EXECUTORS, lock_order
+from core.store.changes import lock_order, run_all
 from core.store.dialects import among, insert
 from core.store.membership import move_members
 from core.store.notifications import amend_notifications, store_notifications
@@ -118,7 +118,7 @@ def _run_changes(connection: Connection, progress: Progress) -> None:
         return
     savepoint = connection.begin_nested()
     try:
-        done = [EXECUTORS[type(change)](connection, change) for change in progress.unit.changes]
+        done = run_all(connection, progress.unit.changes)
     except DomainError as refusal:
         savepoint.rollback()
         progress.refusal = refusal

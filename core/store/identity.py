@@ -12,6 +12,9 @@ from core.domain.principals import ApiKey, Scope, User
 from core.store import tables
 from core.store.database import Database
 from core.store.membership import changes_since, intervals
+from core.store.rows import AnyRow
+
+Projects = dict[str, frozenset[str]]
 
 
 class SqlIdentity:
@@ -51,12 +54,17 @@ def user_where(connection: Connection, where: ColumnElement[bool], *, lock: bool
         return None
     member = tables.project_member.c
     projects = connection.execute(select(member.project_id, member.roles).where(member.user_id == row.id))
+    return user_from_row(row, {project.project_id: frozenset(project.roles) for project in projects})
+
+
+def user_from_row(row: AnyRow, projects: Projects) -> User:
+    """A person from the columns of `tables.user`, with their projects."""
     return User(
         id=row.id,
         username=row.username,
         name=row.name,
         roles=frozenset(row.roles),
-        projects={project.project_id: frozenset(project.roles) for project in projects},
+        projects=projects,
         locale=row.locale,
         disabled=row.disabled_at is not None,
         password_hash=row.password_hash,

@@ -65,6 +65,9 @@ class Api:
     def patch(self, path: str, body: Any, **options: Any) -> Answer:
         return self.request("PATCH", path, body, **options)
 
+    def put(self, path: str, body: Any, **options: Any) -> Answer:
+        return self.request("PUT", path, body, **options)
+
     def delete(self, path: str, **options: Any) -> Answer:
         return self.request("DELETE", path, **options)
 

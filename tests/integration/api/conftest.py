@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.principals import Scope
+from core.domain.principals import OPERATOR, Scope
 from server.app import administration, migrate_database
 from server.settings import Settings, read_settings
 from tests.support.http import Api, bearer, log_in
@@ -48,6 +48,17 @@ def database(demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> s
     path = tmp_path_factory.mktemp("api") / "log.db"
     shutil.copy(demo_database, path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_of_each_kind(request, demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """For modules whose tests run on both kinds: what one chokes on, the other swallows."""
+    if request.param == "sqlite":
+        copy = shutil.copy(demo_database, tmp_path_factory.mktemp("api") / "log.db")
+        return f"sqlite:///{copy}"
+    url = request.getfixturevalue("postgres_cluster").create_database()
+    load_demo(url)
+    return url
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +108,8 @@ def make_key(database: str, caller) -> Callable[..., Api]:
 
     async def add(scope: Scope, user: str | None) -> str:
         async with administration(settings) as operator:
-            return await operator.add_key("test", scope=scope, user_id=user)
+            _, key = await operator.keys.add(OPERATOR, name="test", scope=scope, user_id=user)
+            return key
 
     def make(*rooms: str, types: tuple[str, ...] = ("*",), user: str | None = None) -> Api:
         return caller({"X-API-Key": asyncio.run(add(Scope(rooms, types), user))})

@@ -2,15 +2,12 @@
 
 import json
 import re
-import shutil
 import socket
 import zlib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tests.integration.api.conftest import load_demo
 
 SURROGATE, NUL = "\ud800", "a\x00b"
 BAD_TEXTS = (SURROGATE, "x\udfffy", NUL, "\x00")
@@ -24,16 +21,9 @@ BAD_ROOMS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request, demo_database, tmp_path_factory):
-    """Both kinds: what one chokes on, the other swallows."""
-    if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("bad") / "log.db"
-        shutil.copy(demo_database, path)
-        return f"sqlite:///{path}"
-    url = request.getfixturevalue("postgres_cluster").create_database()
-    load_demo(url)
-    return url
+@pytest.fixture(scope="module")
+def database(database_of_each_kind):
+    return database_of_each_kind
 
 
 @pytest.fixture

@@ -88,7 +88,15 @@ def test_every_route_is_in_the_http_guide(running):
     api = Api(running.url)
     paths = api.get("openapi.json").body["paths"]
     api.close()
-    said = HTTP.replace("$API", "/api/v1").replace("$ID", "{id}")
+    said = HTTP.replace("$API", "/api/v1")
+    for variable, name in (
+        ("ID", "id"),
+        ("PERSON", "user"),
+        ("PROJECT", "project"),
+        ("KEY", "key"),
+        ("SESSION", "session"),
+    ):
+        said = said.replace(f"${variable}", f"{{{name}}}")
 
     assert [path for path in paths if path not in said] == []
 

@@ -60,7 +60,7 @@ def credentials(server):
 
 
 @pytest.fixture
-def existing(admin):
+def notification(admin):
     """The id of a notification of the admin that has everything, in both inboxes."""
     return admin.publish(
         "user:1",
@@ -73,6 +73,19 @@ def existing(admin):
         level="warning",
         expires_at="2100-01-01T00:00:00Z",
     )
+
+
+@pytest.fixture(scope="module")
+def someone(admin):
+    """A person in a project, whom anything may happen to."""
+    person = {"username": "someone", "password": "long enough", "projects": {"1": ["reviewer"]}}
+    return admin.post("users", person).body["id"]
+
+
+@pytest.fixture
+def existing(notification, someone):
+    """What there is, by the name of its place in a path."""
+    return {"id": notification, "user": someone, "project": "1"}
 
 
 def check_cases(operation, mode, checks, call, *, examples, path_parameters=None):
@@ -140,7 +153,7 @@ def test_parameters_are_never_null(served):
 def test_what_the_document_allows_is_answered_as_documented(
     document, session, credentials, existing, method, path, caller_name
 ):
-    """The id in a path is one that there is: an answer with everything in it is held against the document too."""
+    """What a path names is there, where it can be: an answer with everything in it is held against the document too."""
 
     def call(case, checks):
         case.call_and_validate(headers=credentials[caller_name], checks=checks, session=session)
@@ -151,7 +164,7 @@ def test_what_the_document_allows_is_answered_as_documented(
         CHECKS,
         call,
         examples=EXAMPLES.get(path, 10),
-        path_parameters={"id": existing} if "{id}" in path else None,
+        path_parameters={name: id_ for name, id_ in existing.items() if f"{{{name}}}" in path} or None,
     )
 
 
@@ -168,5 +181,5 @@ def test_logging_out_is_answered_as_documented(document, server, session):
     headers = bearer(log_in(server.url, "wangwu")["access_token"])
     operation = document[f"{PREFIX}/auth/logout"]["post"]
 
-    for _ in range(2):  # a second time with a token that was revoked
-        operation.Case().call_and_validate(headers=headers, checks=CHECKS, session=session)
+    for body in ({}, {"all": True}):  # the second time with a token that was revoked
+        operation.Case(body=body).call_and_validate(headers=headers, checks=CHECKS, session=session)

@@ -164,6 +164,8 @@ NOT_TEXT = "\udcff"
         (("key", "add", "bot", "--room", NOT_TEXT), "rooms"),
         (("key", "add", "bot", "--room", "projekt:1"), "rooms"),
         (("key", "add", "bot", "--room", "role:nobody"), "rooms"),
+        (("key", "add", "bot", "--room", "projekt:*"), "rooms"),
+        (("key", "add", "bot", "--room", "user:1", "--room", "role:nobody*"), "rooms"),
         (("key", "add", "bot", "--type", NOT_TEXT), "types"),
         (("key", "add", "bot", "--type", ""), "types"),
         (("key", "add", "bot", "--user", NOT_TEXT), "user"),
@@ -175,6 +177,28 @@ def test_what_the_shell_hands_over_is_checked_like_what_comes_by_http(run, path,
     assert rows(path, 'SELECT username FROM "user"') == []
     assert rows(path, "SELECT count(*) FROM api_key") == [(0,)]
     assert rows(path, "SELECT count(*) FROM project") == [(0,)]
+
+
+@pytest.mark.usefixtures("migrated")
+def test_what_the_operator_does_is_in_the_audit_trail_without_a_secret(run, path):
+    run("demo")
+    run("user", "add", "li.ming", "--project", "9:reviewer", "--project", "1")
+    key = run("key", "add", "bot", "--room", "project:*").stdout.strip()
+    run("user", "add", "li.ming")  # refused: taken
+
+    (key_id,) = rows(path, "SELECT id FROM api_key")[0]
+    assert rows(path, "SELECT action, target FROM audit ORDER BY id") == [
+        *(("user.created", f"user:{number}") for number in range(1, 5)),
+        ("project.created", "project:1"),
+        ("project.created", "project:2"),
+        ("user.created", "user:5"),
+        ("project.created", "project:9"),
+        ("key.created", f"key:{key_id}"),
+    ]
+    assert rows(path, "SELECT DISTINCT actor_id, sender FROM audit") == [(None, "operator")]
+    whole = str(rows(path, "SELECT * FROM audit"))
+    for secret in (key, PASSWORD["NOTIFY_PASSWORD"], "demo-password", "argon2"):
+        assert secret not in whole
 
 
 @pytest.mark.usefixtures("migrated")

@@ -2,7 +2,7 @@ import pytest
 
 from core.domain.errors import Forbidden
 from core.domain.notifications import Actor
-from core.domain.principals import Principal, Scope, User
+from core.domain.principals import OPERATOR, Principal, Scope, User
 
 
 def user(*roles: str) -> User:
@@ -78,3 +78,17 @@ def test_a_key_of_nobody_has_no_person_and_one_of_somebody_acts_for_them():
         _ = program().person
     assert program(of=user()).person.id == "1"
     assert program(of=user()).actor == Actor("1", "张三")
+
+
+def test_only_admins_and_the_operator_administer():
+    Principal(sender="user:1", user=user("admin")).check_is_admin()
+    OPERATOR.check_is_admin()
+
+    for caller in (
+        Principal(sender="user:1", user=user("reviewer")),
+        Principal(sender="operator", user=None),
+        program(of=user("admin")),
+        program(),
+    ):
+        with pytest.raises(Forbidden):
+            caller.check_is_admin()

@@ -130,3 +130,47 @@ def test_every_room_of_a_person_is_a_room_and_there_once(user_id, has, projects)
 def test_what_comes_by_several_rooms_is_shown_as_from_the_most_personal(nearest_first):
     for at in range(len(nearest_first)):
         assert rooms.most_personal(reversed(nearest_first[at:])) == nearest_first[at]
+
+
+@given(addresses, st.integers(0, 200))
+def test_every_beginning_of_a_room_is_a_pattern_that_rooms_can_match(address, length):
+    assert rooms.is_room_pattern(spell(address), ROLES)
+    assert rooms.is_room_pattern(f"{spell(address)[:length]}*", ROLES)
+
+
+@given(st.text(alphabet="a1:._-* guserolprjctnv", max_size=16))
+def test_a_pattern_is_only_one_if_some_room_begins_so(beginning):
+    endings = {"0", *(word[at:] for word in (*map(spell, _KINDS), *ROLES) for at in range(len(word) + 1))}
+    some_room = any(rooms.is_room(beginning + ending, ROLES) for ending in endings)
+
+    assert rooms.is_room_pattern(f"{beginning}*", ROLES) == some_room
+
+
+_KINDS = (("user", "0"), ("project", "0"), ("global",), *(("role", role) for role in ROLES))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "projekt:*",
+        "users:*",
+        "user:张*",
+        "user:-*",
+        "user:1:*",
+        "role:stranger*",
+        "role:admin:*",
+        "project:1:stranger*",
+        "project:1:admin:*",
+        "project::*",
+        "global:*",
+        "globals*",
+        "**",
+        "user:*:1",
+        "*:1",
+        "user:" + "a" * 129 + "*",
+        "user:\udcff*",
+        "",
+    ],
+)
+def test_a_pattern_that_no_room_can_match_is_none(pattern):
+    assert not rooms.is_room_pattern(pattern, ROLES)
