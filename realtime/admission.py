@@ -6,12 +6,13 @@ the read is in it, and whatever changes after it raises a counter that the hub s
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.domain.errors import Unavailable
 from core.domain.membership import Interval, Standing, due_runs
 from core.domain.positions import Claim
 from core.domain.principals import User
+from core.domain.runs import Runs
 from core.ports.identity import Identity
 from realtime.background import Background
 from realtime.engine import SocketServer
@@ -63,8 +64,9 @@ class Admission:
             session.user, intervals = await self._standing(session)
             if session.user.rooms == rooms:
                 session.entered = True
+                base, due = self._bound(session, rooms, intervals)
                 await self._enter_rooms(session, rooms)
-                return await self._plan(session, rooms, intervals, claim)
+                return await self._replay.plan(base, due, claim)
             await self._leave(session, rooms)
         raise Unavailable("The person's rooms changed again and again.", code="rooms_changing")
 
@@ -75,7 +77,8 @@ class Admission:
         session.hold(base)
         try:
             intervals = await self._identity.intervals(session.user.id, rooms)
-            return await self._plan(session, rooms, intervals, claim)
+            due = {room: due_runs(intervals, room) for room in rooms}
+            return await self._replay.plan(session.begin_at(intervals, rooms), due, claim)
         except BaseException:
             session.release(rooms)
             raise
@@ -145,8 +148,8 @@ class Admission:
             return
         session.hold(self._hub.join(session, joined))
         try:
-            intervals = await self._identity.intervals(session.user.id, joined)
-            plan = await self._plan(session, joined, intervals, None)
+            base, due = self._bound(session, joined, await self._intervals(session, joined))
+            plan = await self._replay.plan(base, due, None)
         except BaseException:
             await self._leave(session, joined)
             raise
@@ -176,14 +179,24 @@ class Admission:
             if not session.stale:
                 return user, standing.intervals
 
-    async def _plan(
-        self, session: Session, rooms: Sequence[str], intervals: Sequence[Interval], claim: Claim | None
-    ) -> Plan:
-        """Keep from the session what is not due, and decide how it is caught up in the rooms."""
+    async def _intervals(self, session: Session, rooms: Sequence[str]) -> Sequence[Interval]:
+        """What is due to the session's person in the rooms: read again if the hub heard of a change meanwhile."""
+        while True:
+            session.stale = False
+            intervals = await self._identity.intervals(session.user.id, rooms)
+            if not session.stale:
+                return intervals
+
+    def _bound(
+        self, session: Session, rooms: Sequence[str], intervals: Sequence[Interval]
+    ) -> tuple[Mapping[str, int], Mapping[str, Runs]]:
+        """Keep from the session what is not due in rooms it has just joined; their bases, and what is due.
+
+        To be called without an await behind the read: from here on the hub itself follows every change.
+        """
         due = {room: due_runs(intervals, room) for room in rooms}
         self._hub.limit(session, due)
-        base = session.begin_at(intervals, rooms)
-        return await self._replay.plan(base, due, claim)
+        return session.begin_at(intervals, rooms), due
 
     def _is_there(self, session: Session) -> bool:
         return self._sessions.get(session.sid) is session and not session.ended

@@ -3,6 +3,7 @@
 Every event is acknowledged: `{"ok": true, …}`, or `{"ok": false, "error": …}` with a stable code.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from realtime.hub import Hub
 from realtime.pace import now_ms
 from realtime.session import Session
 from realtime.sessions import Sessions
+
+_SYNC_PATIENCE_S = 5.0
+"""How long a sync waits for the catching up that goes on; the client's other events wait behind it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -132,8 +136,11 @@ class Events:
     async def _sync(self, session: Session, payload: Any) -> dict[str, Any]:
         """Put the rooms of the position back to syncing; the replay follows this answer as events."""
         claim = load_event(PositionBody(), payload)
-        if session.catching_up:
-            raise DomainError("The session is being caught up already.", code="sync_in_progress")
+        try:
+            async with asyncio.timeout(_SYNC_PATIENCE_S):
+                await session.wait_live()
+        except TimeoutError as error:
+            raise DomainError("The session is being caught up already.", code="sync_in_progress") from error
         plan = await self._admission.resync(session, claim)
         # The task runs at the next await, when the answer is in the client's queue already.
         self._background.start(self._admission.catch_up(session, plan), f"sync {session.sid}")

@@ -319,6 +319,7 @@ class Hub:
                 continue
             room.members = max(room.members, changes.members)
             for session in [session for session in room.sessions if session.user.id in changes.moved]:
+                session.stale = True
                 due = changes.moved[session.user.id]
                 room.limit(session, runs.union(room.limits.get(session, ()), due))
             people.update(changes.moved)

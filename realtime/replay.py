@@ -11,7 +11,14 @@ from typing import Any
 
 from core.domain import runs
 from core.domain.notifications import Posting
-from core.domain.positions import Claim, Recovery, RoomView, membership_start, plan_recovery
+from core.domain.positions import (
+    MAX_REPLAY_PER_SESSION,
+    Claim,
+    Recovery,
+    RoomView,
+    membership_start,
+    plan_recovery,
+)
 from core.domain.runs import Runs
 from core.ports.log import Log
 from core.schemas.sockets import posting_event
@@ -66,7 +73,12 @@ class Replay:
             room: RoomView(base=base[room], head=heads[room].head, floor=heads[room].floor, due=due[room])
             for room in base
         }
-        recoveries = plan_recovery(views, epoch, claim or Claim(epoch=epoch, position={}))
+        if claim is None:
+            # What came while its people moved may be much, and nobody has asked for less.
+            everything = Claim(epoch=epoch, position={})
+            recoveries = plan_recovery(views, epoch, everything, MAX_REPLAY_PER_SESSION)
+        else:
+            recoveries = plan_recovery(views, epoch, claim)
         hidden = await self._log.hidden({room: recovery.replay for room, recovery in recoveries.items()})
         return Plan(
             base=base,

@@ -1,5 +1,6 @@
 """One session: a Socket.IO connection of one person, with its ordered door and what is held back for it."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,11 +38,12 @@ class Session:
     """Everything that reaches the client goes through `send`, in order.
 
     `rooms` is what the client was told, `joined` the rooms it is in at the hub. `entered` once it is in its rooms;
-    `stale` when what was read of its person may be old already.
+    `stale` when what is being read of its person may be old already.
     """
 
     __slots__ = (
         "_outgoing",
+        "_released",
         "_server",
         "catching_up",
         "connected_at",
@@ -62,6 +64,7 @@ class Session:
     ) -> None:
         self._server = server
         self._outgoing = outgoing
+        self._released: asyncio.Event | None = None
         self.sid = sid
         self.eio_sid = eio_sid
         self.principal = principal
@@ -140,11 +143,24 @@ class Session:
             for offset, packet in held.packets:
                 if offset > held.base and (due is None or contains(due[room], offset)):
                     self.send(packet)
+        self._tell_released()
 
     def forget(self, rooms: Iterable[str]) -> None:
         """Drop what is held of rooms that are not the session's any more."""
         for room in rooms:
             self.catching_up.pop(room, None)
+        self._tell_released()
+
+    async def wait_live(self) -> None:
+        """Return when no room is being caught up, or the client has gone."""
+        while self.catching_up and not self.ended:
+            self._released = self._released or asyncio.Event()
+            self._released.clear()
+            await self._released.wait()
+
+    def _tell_released(self) -> None:
+        if self._released is not None:
+            self._released.set()
 
     @property
     def unsent_bytes(self) -> int:
@@ -159,6 +175,7 @@ class Session:
         """The connection is gone."""
         self.ended = True
         self._outgoing.abandon()
+        self._tell_released()
 
     def cut(self, reason: str) -> None:
         """End the session at once, without telling the client, who finds out and resumes."""

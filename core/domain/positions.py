@@ -55,11 +55,13 @@ class Recovery:
     skip: Runs = ()
 
 
-def plan_recovery(views: Mapping[str, RoomView], epoch: str, claim: Claim) -> dict[str, Recovery]:
+def plan_recovery(
+    views: Mapping[str, RoomView], epoch: str, claim: Claim, per_room: int = MAX_REPLAY_PER_ROOM
+) -> dict[str, Recovery]:
     """Decide for each present room, in the order given, how a client with this claim is caught up.
 
     No claim at all: live from the base, nothing to recover. Another epoch, half a claim, a position above the
-    head or below the floor, more than 500 postings in a room or 2,000 in all: not recovered, never in part.
+    head or below the floor, more than `per_room` postings in a room or 2,000 in all: not recovered, never in part.
     A room absent from the position is replayed from the start of the person's present membership.
     """
     if claim.is_empty:
@@ -69,7 +71,7 @@ def plan_recovery(views: Mapping[str, RoomView], epoch: str, claim: Claim) -> di
     plan: dict[str, Recovery] = {}
     left = MAX_REPLAY_PER_SESSION
     for room, view in views.items():
-        recovery = _recover_room(view, claim.position.get(room), min(left, MAX_REPLAY_PER_ROOM))
+        recovery = _recover_room(view, claim.position.get(room), min(left, per_room))
         left -= runs.count(recovery.replay)
         plan[room] = recovery
     return plan

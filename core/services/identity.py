@@ -201,6 +201,7 @@ class IdentityService:
             _check_open(user, claimed.claims_at)
         if user is None or user.claims_at is None or claimed.claims_at > user.claims_at:
             await self._log.commit(Unit(f"user:{claimed.user_id}", changes=(claimed,)))
+            self._publisher.people_changed((claimed.user_id,))
             user = await self._present_user(claimed.user_id)
             _check_open(user, claimed.claims_at)
         return user
