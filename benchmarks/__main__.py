@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import http, latency, log
+from benchmarks import http, latency, log, retention
 from benchmarks.results import Results
 from benchmarks.stands import opened_stands
 from tests.support.processes import ROOT
@@ -24,12 +24,14 @@ class Name(StrEnum):
     LOG = "log"
     HTTP = "http"
     LATENCY = "latency"
+    RETENTION = "retention"
 
 
 MEASURES = {
     Name.LOG: (log.measure, 1.5),
     Name.HTTP: (http.measure, 2.5),
     Name.LATENCY: (latency.measure, 3.0),
+    Name.RETENTION: (retention.measure, 5.0),
 }
 """How to measure, and for how many seconds each value."""
 ROUNDS = 3
@@ -106,6 +108,8 @@ PostgreSQL with `fsync`).
 - *http* is a server process under a load generator of its own. The floor is `GET /me`: an authenticated request that
   stores nothing.
 - *latency* is from just before the POST until the notification is on a listener's WebSocket.
+- *retention* is the log's port again, at a steady rate into a room of 1,000,000 old postings and another one, in turns
+  with and without the pruning job at work. The goal is a p99 of less than twice the normal one.
 """
 
 

@@ -47,7 +47,7 @@ async def _rate(log: SqlLog, outstanding: int, seconds: float) -> float:
     async def caller(number: int) -> int:
         published = 0
         while time.monotonic() - started < seconds:
-            await log.commit(_unit(number + published))
+            await log.commit(unit(number + published, f"user:{(number + published) % _ROOMS + 1}"))
             published += 1
         return published
 
@@ -64,7 +64,8 @@ async def _stored(log: SqlLog) -> int:
     return sum(head.head for head in heads.values())
 
 
-def _unit(number: int) -> Unit:
+def unit(number: int, *rooms: str) -> Unit:
+    """A publish to the rooms, as a sender with idempotency keys makes it."""
     now = clock.now()
     notification = Notification(
         id=new_id(),
@@ -85,7 +86,7 @@ def _unit(number: int) -> Unit:
     draft = Draft(
         kind=Kind.NOTIFICATION,
         notification_id=notification.id,
-        rooms=(f"user:{number % _ROOMS + 1}",),
+        rooms=rooms,
         thread=None,
         created_at=now,
         notification=notification,

@@ -4,13 +4,18 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from benchmarks import http, log
+from benchmarks import http, log, retention
 
 RATIOS = (
     ("log: 64 outstanding ÷ one by one", log.OUTSTANDING[64], log.ONE_BY_ONE),
     ("log: 400 outstanding ÷ one by one", log.OUTSTANDING[400], log.ONE_BY_ONE),
     ("http: 100 a request ÷ one a request", http.BATCHED, http.SINGLE),
     ("http: one a request ÷ GET /me", http.SINGLE, http.ME),
+    (
+        "retention: p99 while it prunes ÷ without",
+        retention.p99_of(retention.PRUNING),
+        retention.p99_of(retention.ALONE),
+    ),
 )
 Row = tuple[str, ...]
 

@@ -18,11 +18,12 @@ from tests.support.stage import demo_server, load_demo, logged_in
 
 @dataclass
 class Stand:
-    """One kind of database. The server and the log have a database each, so that neither slows the other."""
+    """One kind of database. Each kind of measure has a database of its own, so that none slows another."""
 
     name: str
     server: ServerProcess
     log_url: str
+    retention_url: str
 
     @cached_property
     def tokens(self) -> dict[str, str]:
@@ -57,15 +58,18 @@ def opened_stands() -> Iterator[tuple[Stand, ...]]:
         stack.callback(cluster.remove)
         cluster.start()
         urls = {
-            "SQLite": [f"sqlite:///{folder / name}.db" for name in ("server", "log")],
-            "PostgreSQL": [cluster.create_database() for _ in range(2)],
+            "SQLite": [f"sqlite:///{folder / name}.db" for name in ("server", "log", "retention")],
+            "PostgreSQL": [cluster.create_database() for _ in range(3)],
         }
-        yield tuple(_stand(stack, name, folder / name, *pair) for name, pair in urls.items())
+        yield tuple(_stand(stack, name, folder / name, *some) for name, some in urls.items())
 
 
-def _stand(stack: ExitStack, name: str, folder: Path, server_url: str, log_url: str) -> Stand:
+def _stand(
+    stack: ExitStack, name: str, folder: Path, server_url: str, log_url: str, retention_url: str
+) -> Stand:
     folder.mkdir()
-    run_command("migrate", env={"DATABASE_URL": log_url})
+    for url in (log_url, retention_url):
+        run_command("migrate", env={"DATABASE_URL": url})
     load_demo(server_url)
     server = stack.enter_context(demo_server(server_url, folder, env={"LOG_FORMAT": "json"}))
-    return Stand(name, server, log_url)
+    return Stand(name, server, log_url, retention_url)

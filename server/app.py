@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from core.services.passwords import Passwords
 from core.services.people import PeopleService
 from core.services.presence import PresenceService
 from core.services.projects import ProjectService
+from core.services.retention import RetentionService
 from core.services.sessions import SessionService
 from core.services.summary import SummaryService
 from core.services.tokens import Tokens
@@ -37,6 +39,7 @@ from core.store.inbox import SqlInbox
 from core.store.log import SqlLog
 from core.store.migrations import migrate
 from core.store.positions import FLUSH_INTERVAL_S, SqlPositions
+from core.store.retention import SqlRetention
 from core.store.tasks import SqlTasks
 from realtime.admission import Admission
 from realtime.background import Background
@@ -213,6 +216,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         )
         event_services = EventServices(identity=services.identity, inbox=services.inbox, positions=positions)
         Events(hub, sessions, admission, event_services, background).register(sockets)
+        retention = RetentionService(log, SqlRetention(database), timedelta(days=settings.retention_days))
         metrics = Metrics(
             ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
             ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),
@@ -226,6 +230,8 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ("counter", "notify_log_units", "Units of work committed", lambda: log.appender.units),
             ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
             ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repaired),
+            ("counter", "notify_pruned", "Old postings dropped", lambda: retention.pruned),
+            ("counter", "notify_cleared", "Expired contents emptied", lambda: retention.cleared),
         )
         application = build_application(
             services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
@@ -240,6 +246,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         gateway.start()
         hub.on_epoch_changed.append(positions.forget)
         background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
+        background.repeat(retention.turn, settings.retention_check_s, "retention")
         background.start(keys.refresh(), "first key sets")
         background.repeat(keys.refresh, CHECK_S, "key sets")
         try:

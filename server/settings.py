@@ -22,6 +22,7 @@ from server.issuers import read_issuers
 from server.urls import is_loopback, split_url
 
 MIN_SECRET_BYTES = 32
+_MAX_RETENTION_DAYS = 36_500
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
 _TRANSPORTS = ("polling", "websocket")
 _MIN_SECRET_CHARACTERS = 6
@@ -50,6 +51,8 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     roles: frozenset[str]
     issuers: tuple[Issuer, ...]
+    retention_days: float
+    retention_check_s: float
     log_format: str
     log_level: str
     ping_interval_s: float
@@ -91,6 +94,10 @@ def read_settings() -> Settings:
         "allowed_hosts": env.list("ALLOWED_HOSTS", [], validate=_check_hosts),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
         "issuers": env.str("ISSUERS", None, validate=_check_utf8),
+        "retention_days": env.float(
+            "RETENTION_DAYS", 90, validate=validate.Range(0, _MAX_RETENTION_DAYS, min_inclusive=False)
+        ),
+        "retention_check_s": env.float("RETENTION_CHECK_S", 60, validate=seconds),
         "log_format": env.str("LOG_FORMAT", "console", validate=validate.OneOf(["console", "json"])),
         "log_level": env.str(
             "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])

@@ -73,7 +73,8 @@ class Draft:
 
     A draft of kind `notification` brings its content with it and stores it under (`sender`, `key`): the same
     pair with the same `body_hash` again is the same notification, with another one a conflict.
-    Drafts of the other kinds speak of a notification that is stored already.
+    Drafts of the other kinds speak of a notification that is stored already. One that speaks of a notification
+    that is gone, and an update of content that is gone, become no posting.
     """
 
     kind: Kind

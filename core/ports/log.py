@@ -7,6 +7,7 @@ from typing import Protocol
 from core.domain.identity import IdentityChange
 from core.domain.inbox import Mark
 from core.domain.notifications import Draft, Head, Notification, Posting
+from core.domain.retention import Chore
 from core.domain.runs import Runs
 
 Change = IdentityChange | Mark
@@ -14,7 +15,7 @@ Change = IdentityChange | Mark
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of work: changes that may be refused, then drafts. All of it is committed, or none.
+    """A unit of work: changes that may be refused, then drafts; or a chore. All of it is committed, or none.
 
     `sender` is for fairness only: groups are filled by turns between senders. A draft with an idempotency key
     is a unit of its own, so that a conflict over the key never takes anything else with it.
@@ -23,10 +24,13 @@ class Unit:
     sender: str
     changes: tuple[Change, ...] = ()
     drafts: tuple[Draft, ...] = ()
+    chore: Chore | None = None
 
     def __post_init__(self) -> None:
         if any(draft.key for draft in self.drafts) and (len(self.drafts) > 1 or self.changes):
             raise ValueError("A draft with an idempotency key must be a unit of its own.")
+        if self.chore and (self.changes or self.drafts):
+            raise ValueError("A chore must be a unit of its own.")
 
     @property
     def size_bytes(self) -> int:
@@ -38,7 +42,8 @@ class Appended:
     """What became of one draft.
 
     `duplicate`: the same sender had stored the same body under the same key; `notification` and `offsets`
-    (room to offset) are those of the first time, and nothing new was appended.
+    (room to offset) are those of the first time, as far as they were not pruned, and nothing new was appended.
+    An amendment of what is gone appended nothing: it has no offsets.
     """
 
     notification: Notification | None
@@ -49,7 +54,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A unit's outcome: one result a change (what its kind promises), one `Appended` a draft.
+    """A unit's outcome: one result a change or chore (what its kind promises), one `Appended` a draft.
 
     `epoch` is the one that the transaction saw: that of every offset here. It may be empty when nothing was appended.
     """
@@ -80,7 +85,8 @@ class Log(Protocol):
     async def read(self, runs: Mapping[str, Runs], limit: int) -> list[Posting]:
         """The postings in the runs, at most `limit`, ordered by room (as given) and offset.
 
-        Content that is not to be shown any more is left out of its posting. Raises `Unavailable`.
+        Content that is not to be shown any more is left out of its posting, what an update said included. What was
+        pruned is simply absent: ask for the floor afterwards, or in the same snapshot. Raises `Unavailable`.
         """
 
     async def hidden(self, runs: Mapping[str, Runs]) -> dict[str, Runs]:
@@ -101,4 +107,7 @@ class Log(Protocol):
         """Drop what is remembered of rooms. To be called by whoever sees that the epoch changed."""
 
     async def notification(self, notification_id: str) -> tuple[Notification, Sequence[str]] | None:
-        """A notification and the rooms it was posted to, or None. Raises `Unavailable`."""
+        """A notification and the rooms it was posted to, those where it was pruned left out; None without any.
+
+        Raises `Unavailable`.
+        """

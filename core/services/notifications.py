@@ -90,7 +90,10 @@ class NotificationService:
     async def update(
         self, principal: Principal, notification_id: str, changes: Mapping[str, Any]
     ) -> tuple[Notification, Sequence[str]]:
-        """Change what a notification says, for everybody who has it. `changes` are wire values by field."""
+        """Change what a notification says, for everybody who has it. `changes` are wire values by field.
+
+        Raises `NotFound`, and `Forbidden` (notification_retracted, notification_expired) when its content is gone.
+        """
         await self._amend(principal, notification_id, Kind.UPDATE, changes)
         return await self.get(principal, notification_id)
 
@@ -106,15 +109,20 @@ class NotificationService:
             if kind is Kind.RETRACT:
                 return
             raise Forbidden("The notification was retracted.", code="notification_retracted")
+        now = clock.now()
+        if kind is Kind.UPDATE and not notification.is_shown_at(now):
+            raise Forbidden("The notification has expired.", code="notification_expired")
         draft = Draft(
             kind=kind,
             notification_id=notification.id,
             rooms=tuple(rooms),
             thread=notification.thread,
-            created_at=clock.now(),
+            created_at=now,
             amendment=Amendment(by=principal.actor, set=changes),
         )
         committed = await self._commit(Unit(principal.sender, drafts=(draft,)))
+        if not committed.appended[0].offsets:
+            raise NotFound("The notification was pruned, or its content cleared, at this moment.")
         self._publisher.publish(committed.appended[0].postings, committed.epoch)
 
     async def _publish_entry(

@@ -7,15 +7,17 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from core.domain.errors import DomainError
-from core.domain.notifications import Draft, Head, Posting
+from core.domain.notifications import Draft, Head, Kind, Posting
 from core.ports.log import Appended, Committed, Unit
 from core.store import tables
 from core.store.appender import Outcome
 from core.store.changes import lock_order, run_all
+from core.store.contents import clear_contents
 from core.store.dialects import among, insert
 from core.store.membership import move_members
 from core.store.notifications import amend_notifications, store_notifications
 from core.store.progress import LockedHead, Progress
+from core.store.retention import do_chore
 from core.store.rows import amendment_json
 from core.store.threads import save_threads, thread_row
 
@@ -68,6 +70,10 @@ class GroupCommit:
         heads = self._lock_heads(connection, units)
         move_members(connection, (move for progress in units for move in progress.moves), heads)
         appended = _append(connection, units, heads)
+        clear_contents(connection, _retracted(units))
+        for progress in units:
+            if progress.unit.chore:
+                progress.results = (do_chore(connection, progress.unit.chore, heads),)
         _save_heads(connection, heads)
         return [
             progress.refusal
@@ -80,13 +86,7 @@ class GroupCommit:
         ]
 
     def _lock_heads(self, connection: Connection, units: Sequence[Progress]) -> dict[str, "LockedHead"]:
-        rooms = {
-            room
-            for progress in units
-            if progress.appends
-            for group in (*(d.rooms for d in progress.unit.drafts), *(move.rooms for move in progress.moves))
-            for room in group
-        }
+        rooms = {room for progress in units if progress.appends for room in progress.rooms}
         if not rooms:
             return {}
         if missing := self._known_rooms.missing(rooms):
@@ -140,7 +140,10 @@ def _append(
         if not progress.appends:
             continue
         outcome = appended[id(progress)] = []
-        for draft in progress.unit.drafts:
+        for at, draft in enumerate(progress.unit.drafts):
+            if at in progress.moot:
+                outcome.append(Appended(None, (), {}))
+                continue
             postings = tuple(_post(draft, room, heads[room]) for room in draft.rooms)
             rows.extend(_posting_row(posting) for posting in postings)
             threads.extend(thread_row(draft, posting) for posting in postings if posting.thread)
@@ -153,8 +156,9 @@ def _append(
         save_threads(connection, threads)
     for progress in units:
         if progress.before and progress.before.notification and not progress.before.offsets:
-            first = by_notification[progress.before.notification.id]
-            progress.before = replace(progress.before, offsets=first.offsets)
+            first = by_notification.get(progress.before.notification.id)
+            if first is not None:  # or it is older, and pruned
+                progress.before = replace(progress.before, offsets=first.offsets)
     return appended
 
 
@@ -186,16 +190,28 @@ def _posting_row(posting: Posting) -> dict[str, Any]:
     }
 
 
+def _retracted(units: Sequence[Progress]) -> list[str]:
+    return [
+        draft.notification_id
+        for progress in units
+        if progress.appends
+        for draft in progress.unit.drafts
+        if draft.kind is Kind.RETRACT
+    ]
+
+
 def _save_heads(connection: Connection, heads: Mapping[str, LockedHead]) -> None:
     moved = [
-        {"room": name, "new_head": head.head, "new_members": head.members}
+        {"room": name, "new_head": head.head, "new_floor": head.floor, "new_members": head.members}
         for name, head in heads.items()
-        if (head.head, head.members) != (head.was.head, head.was.members)
+        if head.now != head.was
     ]
     if moved:
         connection.execute(
             update(tables.room)
             .where(tables.room.c.name == bindparam("room"))
-            .values(head=bindparam("new_head"), members=bindparam("new_members")),
+            .values(
+                head=bindparam("new_head"), floor=bindparam("new_floor"), members=bindparam("new_members")
+            ),
             moved,
         )

@@ -2,7 +2,7 @@
 
 Lock order inside a transaction, so that two servers never wait for each other in a circle: what changes touch, by
 kind and name, amended notifications by id, new ones by (sender, key), new rooms by name, heads by name, postings. The head's row stays locked until
-the commit: that makes the order of offsets the order of commits.
+the commit: that makes the order of offsets the order of commits. Chores come last and wait for no row: what another holds, they leave for the next time.
 """
 
 import asyncio
@@ -104,7 +104,7 @@ def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
     ids = [
         draft.notification_id for unit in units for draft in unit.drafts if draft.kind is Kind.NOTIFICATION
     ]
-    found = appended_before(connection, ids, duplicate=False)
+    found = appended_before(connection, ids)
     epoch = _epoch(connection)
     return [
         Committed((), tuple(found[draft.notification_id] for draft in unit.drafts), epoch)
@@ -209,5 +209,6 @@ def _notification(connection: Connection, notification_id: str) -> tuple[Notific
         select(posting.room)
         .where(posting.notification_id == notification_id, posting.kind == Kind.NOTIFICATION)
         .order_by(posting.room)
-    )
-    return notification_from_row(content), tuple(rooms.scalars())
+    ).scalars()
+    names = tuple(rooms)
+    return (notification_from_row(content), names) if names else None

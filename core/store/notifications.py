@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, tuple_, update
 
-from core.domain.errors import Conflict
+from core.domain.errors import Conflict, Unavailable
 from core.domain.notifications import Draft, Kind, Notification, Posting
 from core.ports.log import Appended
 from core.store import tables
@@ -69,29 +69,43 @@ def _recognise(
     stored = {
         (row.sender, row.idempotency_key): row
         for row in connection.execute(
-            select(
-                notification.id, notification.sender, notification.idempotency_key, notification.body_hash
-            ).where(tuple_(notification.sender, notification.idempotency_key).in_(keys))
+            select(*tables.notification_content, notification.idempotency_key, notification.body_hash).where(
+                tuple_(notification.sender, notification.idempotency_key).in_(keys)
+            )
         )
     }
-    before = appended_before(connection, [row.id for row in stored.values()], duplicate=True)
+    offsets = _offsets(connection, [row.content_id for row in stored.values()])
     for progress, draft in again:
-        row = stored[_key(draft)]
-        if row.body_hash != draft.body_hash:
+        row = stored.get(_key(draft))
+        if row is None:
+            progress.refusal = Unavailable("What had this key was pruned at this moment; try again.")
+        elif row.body_hash != draft.body_hash:
             progress.refusal = Conflict(
                 "This idempotency key was used for another notification.", code="idempotency_conflict"
             )
-        elif row.id in new_ids:
+        elif row.content_id in new_ids:
             first = first_by_key[_key(draft)]
             progress.before = Appended(first.notification, (), {}, duplicate=True)
         else:
-            progress.before = before[row.id]
+            found = offsets.get(row.content_id, {})
+            progress.before = Appended(notification_from_row(row), (), found, duplicate=True)
 
 
-def appended_before(
-    connection: Connection, notification_ids: Iterable[str], *, duplicate: bool
-) -> dict[str, Appended]:
-    """What was appended for these notifications in committed (or this) transactions; unknown ids are absent."""
+def _offsets(connection: Connection, notification_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Where the notifications still stand in the log: room to offset, by id."""
+    posting = tables.posting.c
+    found: dict[str, dict[str, int]] = {}
+    for row in connection.execute(
+        select(posting.notification_id, posting.room, posting.offset).where(
+            posting.notification_id.in_(notification_ids), posting.kind == Kind.NOTIFICATION
+        )
+    ):
+        found.setdefault(row.notification_id, {})[row.room] = row.offset
+    return found
+
+
+def appended_before(connection: Connection, notification_ids: Iterable[str]) -> dict[str, Appended]:
+    """What was appended for these notifications in committed transactions; unknown ids are absent."""
     ids = tuple(notification_ids)
     if not ids:
         return {}
@@ -119,20 +133,47 @@ def appended_before(
         )
     return {
         notification_id: Appended(
-            content[notification_id],
-            () if duplicate else tuple(found),
-            {posting.room: posting.offset for posting in found},
-            duplicate,
+            content[notification_id], tuple(found), {posting.room: posting.offset for posting in found}
         )
         for notification_id, found in postings.items()
     }
 
 
 def amend_notifications(connection: Connection, units: Sequence[Progress]) -> None:
-    """By id; amendments of the same notification stay in the order of their postings."""
-    drafts = [draft for progress in units if progress.refusal is None for draft in progress.unit.drafts]
-    for draft in sorted(drafts, key=lambda draft: draft.notification_id):
+    """By id; amendments of the same notification stay in the order of their postings.
+
+    The notifications stay locked until the commit, so that none is pruned before the postings that speak of it.
+    """
+    amendments = [
+        (draft, progress, at)
+        for progress in units
+        if progress.refusal is None
+        for at, draft in enumerate(progress.unit.drafts)
+        if draft.kind is not Kind.NOTIFICATION
+    ]
+    if not amendments:
+        return
+    titles = _lock(connection, {draft.notification_id for draft, _, _ in amendments})
+    for draft, progress, at in sorted(amendments, key=lambda entry: entry[0].notification_id):
+        title = titles.get(draft.notification_id)
+        if title is None or (draft.kind is Kind.UPDATE and not title):
+            progress.moot.add(at)
+            continue
+        if draft.kind is Kind.RETRACT:
+            titles[draft.notification_id] = ""
         _amend(connection, draft)
+
+
+def _lock(connection: Connection, notification_ids: set[str]) -> dict[str, str]:
+    """The titles of those that exist, locked in one order; an empty one says that the content is gone."""
+    notification = tables.notification.c
+    rows = connection.execute(
+        select(notification.id, notification.title)
+        .where(among(connection, notification.id, notification_ids))
+        .order_by(notification.id)
+        .with_for_update()
+    )
+    return {row.id: row.title for row in rows}
 
 
 def _amend(connection: Connection, draft: Draft) -> None:

@@ -1,22 +1,35 @@
 """How far units and heads have come inside one transaction of the log."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from core.domain.errors import DomainError
 from core.domain.notifications import Head
+from core.domain.retention import Prune
 from core.ports.log import Appended, Unit
 from core.store.done import Moves
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far one unit has come inside the transaction."""
+    """How far one unit has come inside the transaction. `moot` are the places of drafts that amend what is gone."""
 
     unit: Unit
     refusal: DomainError | None = None
     results: tuple[object, ...] = ()
     moves: tuple[Moves, ...] = ()
     before: Appended | None = None
+    moot: set[int] = field(default_factory=set)
+
+    @property
+    def rooms(self) -> Iterator[str]:
+        """The rooms whose heads must be locked."""
+        for draft in self.unit.drafts:
+            yield from draft.rooms
+        for move in self.moves:
+            yield from move.rooms
+        if isinstance(self.unit.chore, Prune):
+            yield self.unit.chore.room
 
     @property
     def appends(self) -> bool:
@@ -29,7 +42,12 @@ class LockedHead:
 
     was: Head
     head: int = 0
+    floor: int = 0
     members: int = 0
 
     def __post_init__(self) -> None:
-        self.head, self.members = self.was.head, self.was.members
+        self.head, self.floor, self.members = self.was.head, self.was.floor, self.was.members
+
+    @property
+    def now(self) -> Head:
+        return Head(self.head, self.floor, self.members)

@@ -34,6 +34,10 @@ def notification_from_row(row: AnyRow) -> Notification:
 def posting_from_row(row: AnyRow, now: datetime) -> Posting:
     """A posting from its columns beside `tables.notification_content`, without content that is hidden at `now`."""
     notification = notification_from_row(row)
+    is_shown = notification.is_shown_at(now)
+    amendment = _amendment(row.amendment)
+    if amendment and row.kind == Kind.UPDATE and not is_shown:
+        amendment = Amendment(amendment.by)
     return Posting(
         room=row.room,
         offset=row.offset,
@@ -42,10 +46,8 @@ def posting_from_row(row: AnyRow, now: datetime) -> Posting:
         thread=row.thread,
         members=row.members,
         created_at=row.created_at,
-        notification=notification
-        if row.kind == Kind.NOTIFICATION and notification.is_shown_at(now)
-        else None,
-        amendment=_amendment(row.amendment),
+        notification=notification if row.kind == Kind.NOTIFICATION and is_shown else None,
+        amendment=amendment,
     )
 
 

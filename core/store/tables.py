@@ -82,6 +82,13 @@ membership = Table(
     Column("until", BigInteger),
     Column("changed", BigInteger, nullable=False, server_default=text("0")),
     Index(None, "room", "changed"),
+    Index(
+        None,
+        "room",
+        "until",
+        sqlite_where=text("until IS NOT NULL"),
+        postgresql_where=text("until IS NOT NULL"),
+    ),
 )
 
 notification = Table(

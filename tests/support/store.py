@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable
 from contextlib import asynccontextmanager, closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from core.domain.identity import AddUser
 from core.domain.ids import new_id
 from core.domain.inbox import Mark, Receipt
 from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
+from core.domain.retention import Chore, ClearExpired, Prune
 from core.domain.runs import Run
 from core.ports.log import Appended, Unit
 from core.store import tables
@@ -114,6 +115,22 @@ def person(
         projects={project: frozenset(some) for project, some in (projects or {}).items()},
     )
     return Unit("cli", changes=(change,))
+
+
+def chore(change: Chore) -> Unit:
+    return Unit("retention", chore=change)
+
+
+async def prune(
+    log: SqlLog, room: str, *, floor: int = 0, limit: int = 100, before: datetime | None = None
+) -> Any:
+    """Prune the room as the job would; the result. Everything is old enough if `before` is left out."""
+    change = Prune(room, floor, before or clock.now() + timedelta(days=1), limit)
+    return (await log.commit(chore(change))).results[0]
+
+
+async def clear_expired(log: SqlLog, *, limit: int = 100) -> Any:
+    return (await log.commit(chore(ClearExpired(clock.now(), limit)))).results[0]
 
 
 async def publish(log: SqlLog, *rooms: str, **options: Any) -> Appended:

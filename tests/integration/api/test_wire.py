@@ -183,7 +183,9 @@ def test_wire_get_update_retract(admin, zhangsan):
     retracted = admin.delete(f"notifications/{id_}")
     assert (retracted.status, retracted.content) == (204, b"")
     assert admin.delete(f"notifications/{id_}").status == 204
-    assert MOMENT.fullmatch(admin.get(f"notifications/{id_}").body["retracted_at"])
+    body = admin.get(f"notifications/{id_}").body
+    assert MOMENT.fullmatch(body["retracted_at"])
+    assert (body["title"], body["content"], body["data"], body["link"]) == ("", "", {}, None)
     assert admin.patch(f"notifications/{id_}", {"title": "again"}).code == "notification_retracted"
     assert zhangsan.patch(f"inbox/{id_}", {"seen": True}).status == 404
 
@@ -330,6 +332,8 @@ def test_wire_expired_is_not_shown(admin, clean):
     assert items(clean) == []
     assert clean.patch(f"inbox/{id_}", {"seen": True}).status == 404
     assert admin.get(f"notifications/{id_}").status == 200
+    assert admin.patch(f"notifications/{id_}", {"title": "again"}).code == "notification_expired"
+    assert admin.delete(f"notifications/{id_}").status == 204
 
 
 def test_wire_summary(admin, clean):

@@ -12,7 +12,7 @@ from core.domain.inbox import InboxFilter, Receipt
 from core.domain.notifications import Kind, Level
 from core.domain.rooms import most_personal
 from core.store.inbox import SqlInbox
-from tests.support.store import amendment, draft, join, mark, unit
+from tests.support.store import amendment, draft, join, mark, prune, unit
 
 ROOMS = range(4)
 TYPES = ("task.submitted", "task.rejected")
@@ -33,6 +33,7 @@ class Posted:
     title: str
     thread: str | None
     shown: bool
+    retracted: bool = False
 
 
 @dataclass
@@ -49,6 +50,7 @@ class World:
     rooms: list[str]
     due: dict[str, tuple[int, int | None]]
     heads: dict[str, int] = field(default_factory=dict)
+    floors: dict[str, int] = field(default_factory=dict)
     posted: list[Posted] = field(default_factory=list)
     threads: dict[tuple[str, str], Thread] = field(default_factory=dict)
     receipts: dict[Receipt, set[tuple[str, int]]] = field(default_factory=lambda: {r: set() for r in Receipt})
@@ -140,12 +142,28 @@ async def amend(world: World, log, at: int, kind: Kind) -> None:
     one = world.posted[at % len(world.posted)]
     changes = {"title": "Task new"} if kind is Kind.UPDATE else {}
     await log.commit(unit(amendment(kind, one.id, *one.offsets, thread=one.thread, **changes)))
+    if one.retracted and kind is Kind.UPDATE:
+        return
     for room in one.offsets:
         world.next_offset(room)
-        if kind is Kind.SETTLE and one.thread:
+        if kind is Kind.SETTLE and (room, one.thread) in world.threads:
             world.threads[room, one.thread].open = False
-    one.shown &= kind is not Kind.RETRACT
+    one.retracted |= kind is Kind.RETRACT
+    one.shown &= not one.retracted
     one.title = changes.get("title", one.title)
+
+
+async def drop(world: World, log, room: int, number: int) -> None:
+    name = world.rooms[room]
+    before = world.floors.get(name, 0)
+    floor = world.floors[name] = min(before + number, world.heads.get(name, 0))
+    assert await prune(log, name, floor=before, limit=number) == floor - before
+    for one in world.posted:
+        if one.offsets.get(name, floor + 1) <= floor:
+            del one.offsets[name]
+    world.threads = {
+        key: thread for key, thread in world.threads.items() if key[0] != name or thread.last > floor
+    }
 
 
 async def give(
@@ -204,6 +222,7 @@ steps = st.lists(
             receipts,
             given_or_taken,
         ),
+        st.tuples(st.just(drop), st.sampled_from(ROOMS), st.integers(1, 6), no_options),
     ),
     min_size=6,
     max_size=28,

@@ -1,15 +1,18 @@
 """Servers that want the same rows at once never wait for each other in a circle, and never undo each other's work."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
-from core.domain import runs
+from core.domain import clock, runs
 from core.domain.inbox import Receipt
 from core.domain.notifications import Kind
+from core.domain.retention import ClearExpired, Prune
 from tests.support.store import (
     administer,
     amendment,
+    chore,
     draft,
     mark,
     opened,
@@ -110,6 +113,35 @@ async def test_groups_that_change_the_same_notifications_in_opposite_order_never
             lambda number=number: [
                 unit(amendment(Kind.UPDATE, nid, "global", title=f"{number}")) for nid in ids
             ],
+        )
+
+
+@pytest.mark.usefixtures("no_deadlocks")
+async def test_groups_that_prune_change_and_post_in_the_same_rooms_never_deadlock(two_logs, postgres_url):
+    rooms = [f"project:{number}" for number in range(4)]
+    for number in range(ROUNDS // 2):
+        ids = [
+            (await publish(two_logs[0], *rooms, key=f"{number}:{at}", expires_at=clock.now())).notification.id
+            for at in range(3)
+        ]
+        floors = {room: head.floor for room, head in (await two_logs[0].heads(rooms)).items()}
+        later = clock.now() + timedelta(days=1)
+        chores = [chore(Prune(room, floor, later, 2)) for room, floor in floors.items()]
+        amendments = [unit(amendment(Kind.UPDATE, nid, *rooms, title="new")) for nid in ids]
+        await asyncio.gather(
+            *(two_logs[0].commit(some) for some in (*chores, chore(ClearExpired(clock.now(), 10)))),
+            *(two_logs[0].commit(unit(draft(*rooms, key=f"{number}:{at}"))) for at in range(3)),
+            *(two_logs[1].commit(some) for some in reversed(amendments)),
+            *(two_logs[1].commit(unit(draft(*rooms, key=f"{number}:{at}"))) for at in reversed(range(3))),
+        )
+
+    async with opened(postgres_url) as database:
+        spoken_of = "SELECT count(DISTINCT notification_id) FROM posting"
+        assert await scalar(database, "SELECT count(*) FROM notification") == await scalar(
+            database, spoken_of
+        )
+        assert await scalar(database, "SELECT count(*) FROM posting") == await scalar(
+            database, "SELECT sum(head - floor) FROM room"
         )
 
 

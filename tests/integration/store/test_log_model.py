@@ -17,7 +17,7 @@ from core.ports.log import Unit
 from core.store.database import open_database
 from core.store.inbox import SqlInbox
 from core.store.log import SqlLog
-from tests.support.store import amendment, draft, mark, unit
+from tests.support.store import amendment, draft, mark, prune, unit
 
 _lives = itertools.count(1)
 
@@ -45,6 +45,7 @@ class LogMachine(RuleBasedStateMachine):
         self._titles: dict[str, str] = {}
         self._rooms_of: dict[str, tuple[str, ...]] = {}
         self._retracted: set[str] = set()
+        self._floors: dict[str, int] = {}
         self._version = 0
 
     def teardown(self) -> None:
@@ -104,7 +105,9 @@ class LogMachine(RuleBasedStateMachine):
         else:
             assert outcome.appended[0].duplicate
             assert outcome.appended[0].notification.id == known[1]
-            assert outcome.appended[0].offsets == known[2]
+            assert outcome.appended[0].offsets == {
+                room: offset for room, offset in known[2].items() if offset > self._floors.get(room, 0)
+            }
 
     @rule(server=servers, at=st.integers(0, 99), kind=st.sampled_from([Kind.UPDATE, Kind.RETRACT]))
     def amend(self, server: int, at: int, kind: Kind) -> None:
@@ -116,6 +119,9 @@ class LogMachine(RuleBasedStateMachine):
         committed = self._run(
             self._logs[server].commit(unit(amendment(kind, notification_id, *names, **changes)))
         )
+        if kind is Kind.UPDATE and notification_id in self._retracted:
+            assert committed.appended[0].offsets == {}
+            return
         assert committed.appended[0].offsets == self._append(kind, notification_id, names)
         self._titles[notification_id] = changes.get("title", self._titles[notification_id])
         if kind is Kind.RETRACT:
@@ -128,6 +134,25 @@ class LogMachine(RuleBasedStateMachine):
         self._version += 1
         assert committed.results == (self._version,)
         assert self._run(SqlInbox(self._databases[1 - server]).version(f"{self._life}")) == self._version
+
+    @rule(server=servers, at=st.integers(0, 9), limit=st.integers(1, 6), is_current=st.booleans())
+    def prune(self, server: int, at: int, limit: int, is_current: bool) -> None:
+        if not self._postings:
+            return
+        name = sorted(self._postings)[at % len(self._postings)]
+        floor = self._floors.get(name, 0)
+        if not is_current:
+            assert self._run(prune(self._logs[server], name, floor=floor + 1, limit=limit)) is None
+            return
+        dropped = self._run(prune(self._logs[server], name, floor=floor, limit=limit))
+        assert dropped == min(limit, len(self._postings[name]) - floor)
+        self._floors[name] = floor + dropped
+        kept = {nid for room in self._postings for _, nid in self._kept(room)}
+        self._titles = {nid: title for nid, title in self._titles.items() if nid in kept}
+        self._by_key = {key: known for key, known in self._by_key.items() if known[1] in kept}
+
+    def _kept(self, room: str) -> list[tuple[Kind, str]]:
+        return self._postings[room][self._floors.get(room, 0) :]
 
     @rule(server=servers)
     def commit_nothing(self, server: int) -> None:
@@ -142,6 +167,7 @@ class LogMachine(RuleBasedStateMachine):
             (name, offset)
             for name in self._postings
             for offset in range(first, min(first + length, len(self._postings[name])) + 1)
+            if offset > self._floors.get(name, 0)
         ]
         assert [(posting.room, posting.offset) for posting in found] == expected[:limit]
 
@@ -153,8 +179,9 @@ class LogMachine(RuleBasedStateMachine):
             for posting in self._run(log.read(wanted, 10_000)):
                 found[posting.room].append(posting)
             for name, postings in found.items():
-                assert [posting.offset for posting in postings] == list(range(1, len(postings) + 1))
-                assert [(p.kind, p.notification_id) for p in postings] == self._postings[name]
+                first = self._floors.get(name, 0) + 1
+                assert [p.offset for p in postings] == list(range(first, first + len(postings)))
+                assert [(p.kind, p.notification_id) for p in postings] == self._kept(name)
                 for posting in postings:
                     is_shown = (
                         posting.kind is Kind.NOTIFICATION and posting.notification_id not in self._retracted
@@ -162,8 +189,8 @@ class LogMachine(RuleBasedStateMachine):
                     title = self._titles[posting.notification_id] if is_shown else None
                     assert (posting.notification and posting.notification.title) == title
             heads = self._run(log.heads(wanted))
-            assert {name: head.head for name, head in heads.items()} == {
-                name: len(postings) for name, postings in self._postings.items()
+            assert {name: (head.head, head.floor) for name, head in heads.items()} == {
+                name: (len(postings), self._floors.get(name, 0)) for name, postings in self._postings.items()
             }
 
 

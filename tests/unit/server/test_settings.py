@@ -50,6 +50,7 @@ def test_without_any_it_runs_alone_on_this_machine(read):
     assert settings.allowed_hosts == ()
     assert (settings.ping_interval_s, settings.ping_timeout_s, settings.heartbeat_s) == (30, 20, 30)
     assert (settings.retry_first_ms, settings.retry_max_ms, settings.retry_tries) == (3_000, 30_000, 10)
+    assert (settings.retention_days, settings.retention_check_s) == (90, 60)
 
 
 def test_the_secret_is_made_once_under_the_databases_folder_for_the_owner_only(read, tmp_path):
@@ -144,6 +145,8 @@ def test_database_urls_are_taken_as_platforms_write_them(read, url):
         ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD"), ("TRANSPORTS", "carrier-pigeon"), ("TRANSPORTS", ""),
         ("PING_INTERVAL_S", "0"), ("PING_TIMEOUT_S", "-1"), ("HEARTBEAT_S", "x"), ("RETRY_FIRST_MS", "0"),
         ("RETRY_MAX_MS", "1.5"), ("RETRY_TRIES", "0"), ("PING_INTERVAL_S", "nan"), ("HEARTBEAT_S", "inf"),
+        ("RETENTION_DAYS", "0"), ("RETENTION_DAYS", "-1"), ("RETENTION_DAYS", "36501"), ("RETENTION_DAYS", "nan"),
+        ("RETENTION_CHECK_S", "0"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_by_the_name_of_its_setting(faults, name, value):

@@ -1,0 +1,134 @@
+"""Publishing at the log's port while a large room is pruned, in turns with publishing while it is left alone."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import uvloop
+from sqlalchemy import Connection, text
+
+from benchmarks.log import unit
+from benchmarks.stands import Stand
+from core.services.retention import RetentionService
+from core.store.database import Database, open_database
+from core.store.log import SqlLog
+from core.store.retention import SqlRetention
+
+ROOM = "project:1"
+RATE = 100
+WINDOWS = 4
+"""For each value: pruning in every other one, so that a busy moment of the machine meets both."""
+_POSTINGS_A_SECOND = 200_000
+"""How many old postings there are for each second of a window: more than can be pruned meanwhile."""
+
+ALONE, PRUNING = (f"retention: {RATE} publishes/s{how}" for how in ("", ", while it prunes"))
+PRUNED = "retention: postings pruned/s"
+
+
+def p99_of(name: str) -> str:
+    return f"{name}, p99 ms"
+
+
+def measure(stand: Stand, seconds: float) -> dict[str, float]:
+    return uvloop.run(_measure(stand.retention_url, seconds))
+
+
+async def _measure(url: str, seconds: float) -> dict[str, float]:
+    await _fill(url, int(_POSTINGS_A_SECOND * seconds))
+    async with _opened(url) as (database, log):
+        retention = RetentionService(log, SqlRetention(database), timedelta(days=90))
+        taken_ms: dict[str, list[float]] = {ALONE: [], PRUNING: []}
+        await _publish(log, 1)
+        for window in range(WINDOWS):
+            if window % 2 == 0:
+                taken_ms[ALONE] += await _publish(log, seconds)
+                continue
+            job = asyncio.create_task(retention.turn())
+            taken_ms[PRUNING] += await _publish(log, seconds)
+            if job.done():
+                raise RuntimeError("There was not enough to prune.")
+            job.cancel()
+            await asyncio.wait([job])
+        head = (await log.heads([ROOM]))[ROOM]
+        if head.floor < retention.pruned:
+            raise RuntimeError(f"{retention.pruned} were pruned, the floor is {head.floor}.")
+    values = {PRUNED: retention.pruned / (seconds * WINDOWS / 2)}
+    for name, some in taken_ms.items():
+        percentiles = statistics.quantiles(some, n=100)
+        values |= {f"{name}, p50 ms": percentiles[49], p99_of(name): percentiles[98]}
+        values[f"{name}, longest ms"] = max(some)
+    return values
+
+
+async def _publish(log: SqlLog, seconds: float) -> list[float]:
+    """How long each took, at a steady rate: each into a room of its own and into the one that is pruned."""
+    taken_ms: list[float] = []
+
+    async def publish(number: int) -> None:
+        due = started + number / RATE
+        await log.commit(unit(number, f"user:{number % 20 + 1}", ROOM))
+        taken_ms.append((time.monotonic() - due) * 1e3)
+
+    started = time.monotonic()
+    async with asyncio.TaskGroup() as publishes:
+        for number in range(int(seconds * RATE)):
+            await asyncio.sleep(max(0.0, started + number / RATE - time.monotonic()))
+            publishes.create_task(publish(number))
+    return taken_ms
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[tuple[Database, SqlLog]]:
+    database = open_database(url)
+    log = SqlLog(database)
+    try:
+        yield database, log
+    finally:
+        await log.close()
+        await database.close()
+
+
+async def _fill(url: str, number: int) -> None:
+    """Give the room so many old postings, once; in parts, each within the time that a statement has."""
+    async with _opened(url) as (database, log):
+        if (await log.heads([ROOM]))[ROOM].head:
+            return
+        for first in range(1, number + 1, _PART):
+            run = {"first": first, "last": min(first + _PART - 1, number), "room": ROOM}
+            await database.write(partial(_insert, run=run))
+
+
+def _insert(connection: Connection, run: dict[str, Any]) -> None:
+    for statement in (_NOTIFICATIONS, _POSTINGS, _HEAD):
+        connection.execute(text(statement), {name: run[name] for name in run if f":{name}" in statement})
+
+
+_PART = 50_000
+_SERIES = """
+    WITH RECURSIVE series(n) AS (
+        SELECT CAST(:first AS bigint) UNION ALL SELECT n + 1 FROM series WHERE n < CAST(:last AS bigint)
+    )
+"""
+_ID = "'01ARZ3NDEK' || CAST(1000000000000000 + n AS text)"
+_AT = "'2020-01-01 00:00:00.000000'"
+_NOTIFICATIONS = f"""
+    INSERT INTO notification
+        (id, type, level, urgent, title, content, data, settles, sender, body_hash, idempotency_key, created_at)
+    {_SERIES}
+    SELECT {_ID}, 'task.submitted', 'info', false, 'A task awaits review', '{"x" * 100}', '{{}}', false,
+        'user:4', '{"0" * 64}', {_ID}, {_AT}
+    FROM series
+"""  # noqa: S608 - of constants
+_POSTINGS = f"""
+    INSERT INTO posting (room, "offset", kind, notification_id, members, created_at)
+    {_SERIES}
+    SELECT CAST(:room AS text), n, 'notification', {_ID}, 0, {_AT} FROM series
+"""  # noqa: S608 - of constants
+_HEAD = """
+    INSERT INTO room (name, head) VALUES (:room, :last) ON CONFLICT (name) DO UPDATE SET head = excluded.head
+"""
