@@ -28,6 +28,10 @@ run: install ## Start the server with demo users on http://localhost:8000 (HOST 
 test: .venv/dev services $(JS_TESTS_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
 	@$(WITH_VENV) python -m pytest -n 3 --dist loadfile $(ARGS)
 
+.PHONY: model
+model: .venv/dev services ## Hold delivery against its model at length: 500 histories on each database.
+	@$(WITH_VENV) MODEL_RUNS=500 python -m pytest -n 2 tests/integration/realtime/test_delivery_model.py $(ARGS)
+
 .PHONY: check
 check: .venv/dev ## Lint, check the format, the types, the layers and the docs.
 	$(PYTHON) -m ruff check

@@ -16,6 +16,9 @@ from core.domain.rooms import ID_PATTERN
 OURS = "notify"
 """The issuer that our own tokens name."""
 
+OUTSIDE_MARK = "|"
+"""Stands in every id of an outside person or project, and in no username of our own."""
+
 PREFIX_PATTERN = r"[a-z][a-z0-9-]{0,15}"
 MAX_NAME = 200
 
@@ -65,7 +68,7 @@ def outside_id(prefix: str, text: str) -> str:
         encoded = "".join(map(_encode, text))
     except UnicodeEncodeError as error:
         raise Unauthenticated("An id in the token is no text.") from error
-    outside = f"{prefix}|{encoded}"
+    outside = f"{prefix}{OUTSIDE_MARK}{encoded}"
     if not encoded or not re.fullmatch(ID_PATTERN, outside):
         raise Unauthenticated("An id in the token is empty or too long.")
     return outside

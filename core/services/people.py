@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from core.domain.errors import Conflict, Invalid, NotFound
 from core.domain.identity import AddProject, AddUser, ChangeUser
+from core.domain.issuers import OUTSIDE_MARK
 from core.domain.pages import Page
 from core.domain.people import (
     LOCALE_PATTERN,
@@ -69,6 +70,8 @@ class PeopleService:
         principal.check_is_admin()
         check_roles("roles", roles.union(*projects.values()), self._roles)
         check_id("username", username)
+        if OUTSIDE_MARK in username:
+            raise Invalid("Not a username.", fields={"username": ["Not with |, which marks outside people."]})
         self._check(PersonChanges(name=name, locale=locale, password=password))
         created = await self._missing_projects(projects)
         if created and not create_projects:

@@ -24,6 +24,7 @@ from core.domain import clock
 from core.domain.identity import AddProject, AddUser, ChangeUser, SetMember
 from core.domain.ids import new_id
 from core.domain.notifications import Kind
+from core.domain.retention import ClearExpired, Prune
 from core.domain.rooms import rooms_of
 from core.ports.log import Unit
 from core.store import tables
@@ -53,7 +54,7 @@ role_sets = st.frozensets(st.sampled_from(ROLES))
 told = st.booleans()
 some_rooms = st.lists(st.sampled_from(TARGETS), min_size=1, max_size=3, unique=True)
 some_nodes = st.lists(nodes, unique=True)
-TROUBLES = ("crash", "disable", "enable", "enable", "prune", "prune", "back up", "restore")
+TROUBLES = ("crash", "disable", "enable", "enable", "prune", "prune", "clear", "back up", "restore")
 
 
 class Person:
@@ -343,14 +344,22 @@ class DeliveryMachine(RuleBasedStateMachine):
                 self.world.people[who].disabled = trouble == "disable"
                 change = ChangeUser(user_id=str(who + 1), disabled=trouble == "disable")
                 self.run(self.commit(number, change, tell=who if tell else None))
+            case "clear":
+                chore = ClearExpired(clock.now(), 10)
+                self.run(self.fleet.nodes[number].log.commit(Unit("test", chore=chore)))
             case "prune":
-                floor = min(len(self.world.postings[room]), self.world.floors[room] + 5)
-                self.world.floors[room] = floor
-                self.run(self.database.write(lambda connection: prune(connection, room, floor)))
+                self.run(self.prune(number, room))
             case "back up":
                 self.run(self.back_up())
             case "restore" if self.backup is not None:
                 self.run(self.restore(*self.backup))
+
+    async def prune(self, node: int, room: str) -> None:
+        floor = self.world.floors[room]
+        chore = Prune(room, floor, clock.now() + timedelta(seconds=1), 5)
+        committed = await self.fleet.nodes[node].log.commit(Unit("test", chore=chore))
+        self.world.floors[room] += committed.results[0]
+        assert self.world.floors[room] == min(len(self.world.postings[room]), floor + 5)
 
     async def back_up(self) -> None:
         await self.fleet.idle()
@@ -430,12 +439,6 @@ def load(connection: Any, rows: dict[str, list[Any]], epoch: str) -> None:
         if found := rows.get(table.name):
             connection.execute(insert(table), found)
     connection.execute(update(tables.log).values(epoch=epoch))
-
-
-def prune(connection: Any, room: str, floor: int) -> None:
-    posting = tables.posting.c
-    connection.execute(delete(tables.posting).where(posting.room == room, posting.offset <= floor))
-    connection.execute(update(tables.room).where(tables.room.c.name == room).values(floor=floor))
 
 
 @pytest.mark.timeout(3_600)
