@@ -80,6 +80,15 @@ async def server(demo_url: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
     await asyncio.to_thread(server.stop)
 
 
+@pytest.fixture
+async def sqlite_server(sqlite_demo: Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    """The same on SQLite, for what is done otherwise on PostgreSQL."""
+    server = demo_server(f"sqlite:///{shutil.copy(sqlite_demo, tmp_path / 'log.db')}", tmp_path)
+    await asyncio.to_thread(server.start)
+    yield server
+    await asyncio.to_thread(server.stop)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database without tables, as the setting DATABASE_URL names it; each test runs on both kinds."""

@@ -2,16 +2,20 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy import update
 
 from core.domain import clock, ids
 from core.domain.notifications import Draft, Kind, Level, Notification, Posting
 from core.domain.principals import Principal, User
+from core.domain.retention import Prune
 from core.ports.log import Unit
-from core.store.database import open_database
+from core.store import tables
+from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.log import SqlLog
 from core.store.migrations import migrate
@@ -26,6 +30,7 @@ ROOM = "project:1"
 
 @dataclass
 class Stage:
+    database: Database
     log: SqlLog
     hub: Hub
     background: Background
@@ -52,7 +57,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     log, background = SqlLog(database), Background()
     hub = Hub(log, SqlIdentity(database), background)
     hub.epoch = await log.epoch()
-    yield Stage(log, hub, background)
+    yield Stage(database, log, hub, background)
     await background.close()
     await log.close()
     await database.close()
@@ -197,3 +202,52 @@ async def test_another_epoch_ends_everybody(stage: Stage):
     await stage.hub.sweep()
     assert ended == [present]
     assert stage.hub.active_rooms == 0
+
+
+async def prune(stage: Stage, floor: int) -> None:
+    """Everything up to `floor` is old."""
+    chore = Prune(ROOM, 0, clock.now() + timedelta(seconds=1), floor)
+    assert (await stage.log.commit(Unit("test", chore=chore))).results == (floor,)
+
+
+@pytest.mark.parametrize("floor", [3, 5])
+async def test_who_waited_for_what_was_pruned_is_cut_and_the_room_goes_on(stage: Stage, floor: int):
+    """Cut clients come back with their position below the floor, and are told."""
+    waiting, _ = await stage.joined()
+    await stage.append(5)
+    await prune(stage, floor)
+    await stage.hub.sweep()
+    assert waiting.ended
+    stage.hub.leave(waiting, [ROOM])
+    _, outgoing = await stage.joined()
+    await stage.hub.sweep()
+    (sixth,) = await stage.append(1)
+    stage.hub.offer(sixth, stage.hub.epoch)
+    assert (await offsets(outgoing, 6 - floor))[-1] == 6
+
+
+async def test_a_posting_of_another_epoch_is_not_delivered_and_is_looked_into_at_once(stage: Stage):
+    _, outgoing = await stage.joined()
+    ended = asyncio.Event()
+    stage.hub.on_epoch_changed.append(ended.set)
+    await stage.log.begin_epoch()
+    committed = await stage.log.commit(Unit("test", drafts=(draft(ROOM),)))
+    for posting in committed.appended[0].postings:
+        stage.hub.offer(posting, committed.epoch)
+    async with asyncio.timeout(10):
+        await ended.wait()
+    assert outgoing.empty()
+    assert stage.hub.epoch == committed.epoch
+
+
+async def test_a_log_that_lacks_what_was_delivered_is_another_life(stage: Stage):
+    await stage.joined()
+    for posting in await stage.append(2):
+        stage.hub.offer(posting, stage.hub.epoch)
+    epoch = stage.hub.epoch
+    await stage.database.write(
+        lambda c: c.execute(update(tables.room).where(tables.room.c.name == ROOM).values(head=1))
+    )
+    await stage.hub.sweep()
+    assert stage.hub.epoch != epoch
+    assert await stage.log.epoch() == stage.hub.epoch
