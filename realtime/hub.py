@@ -16,7 +16,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from core.domain import runs
 from core.domain.errors import Unavailable
 from core.domain.membership import FOREVER
 from core.domain.notifications import Head, Posting
@@ -315,13 +314,12 @@ class Hub:
         found = await self._identity.changes_since(known)
         for name, changes in found.items() if epoch == self.epoch else ():
             room = self._rooms.get(name)
-            if room is None:
-                continue
-            room.members = max(room.members, changes.members)
+            if room is None or changes.members < room.members:
+                continue  # a review that was begun later has seen more
+            room.members = changes.members
             for session in [session for session in room.sessions if session.user.id in changes.moved]:
                 session.stale = True
-                due = changes.moved[session.user.id]
-                room.limit(session, runs.union(room.limits.get(session, ()), due))
+                room.limit(session, changes.moved[session.user.id])
             people.update(changes.moved)
             people.update(filter(None, (user_of(name),)))
             self._deliver_held(room)

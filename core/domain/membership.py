@@ -26,7 +26,7 @@ class Interval:
 class RoomChanges:
     """Who moved in a room since its counter was lower, and the counter now.
 
-    `moved` maps user ids to what is due to them by the intervals that were opened or closed since.
+    `moved` maps user ids to all that is due to them in the room.
     """
 
     members: int

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, Select, and_, or_, select, update
 
 from core.domain.membership import Interval, RoomChanges, due_runs
 from core.store import tables
@@ -76,9 +76,9 @@ def intervals(connection: Connection, user_id: str, rooms: Sequence[str]) -> tup
 
 
 def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str, RoomChanges]:
-    """For each room, its counter now, and the changed intervals of whoever moved since the counter was as known.
+    """For each room, its counter now, and all that is due to whoever moved since the counter was as known.
 
-    The counters are read first: what moves between the two reads is found again the next time.
+    The counters are read first: what is due is as new as they are, or newer.
     """
     room = tables.room.c
     counters = {
@@ -93,7 +93,12 @@ def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str,
         part = list(newer.items())[start : start + _ROOMS_A_STATEMENT]
         rows = connection.execute(
             select(_membership.room, _membership.user_id, _membership.since, _membership.until).where(
-                or_(*(and_(_membership.room == name, _membership.changed > since) for name, since in part))
+                or_(
+                    *(
+                        and_(_membership.room == name, _membership.user_id.in_(_moved_since(name, since)))
+                        for name, since in part
+                    )
+                )
             )
         )
         for row in rows:
@@ -105,6 +110,11 @@ def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str,
         )
         for name in newer
     }
+
+
+def _moved_since(room: str, counter: int) -> Select[tuple[str]]:
+    changed = tables.membership.alias("changed").c
+    return select(changed.user_id).where(changed.room == room, changed.changed > counter)
 
 
 _ROOMS_A_STATEMENT = 200

@@ -136,6 +136,7 @@ async def test_the_removed_hear_nothing_more_and_the_added_everything_from_then_
 
     assert len(members) == TURNS // 2 + 1
     assert 0 < len(expected) < load.number
+    assert [offset for offset in offsets(shown) if not contains(due, offset)] == []
     assert offsets(shown) == expected
     assert offsets(all_shown) == list(range(1, load.number + 1))
     heard = offsets(stock.of("notification"))

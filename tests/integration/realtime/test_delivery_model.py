@@ -249,10 +249,12 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     async def append(self, node: int, drafts: list[Any], heard: list[int]) -> None:
         committed = await self.fleet.nodes[node].log.commit(Unit("test", drafts=tuple(drafts)))
-        for made in drafts:
-            for room in made.rooms:
-                mark = "" if made.kind is Kind.NOTIFICATION else "*"
+        for made, appended in zip(drafts, committed.appended, strict=True):
+            mark = "" if made.kind is Kind.NOTIFICATION else "*"
+            # What speaks of something that was pruned meanwhile is appended nowhere.
+            for room, offset in appended.offsets.items():
                 self.world.postings[room].append(f"{mark}{made.notification_id}")
+                assert offset == len(self.world.postings[room])
         for number in heard:
             for appended in committed.appended:
                 self.fleet.nodes[number].publisher.publish(appended.postings, committed.epoch)
