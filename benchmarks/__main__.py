@@ -25,6 +25,7 @@ class Name(StrEnum):
     HTTP = "http"
     LATENCY = "latency"
     RETENTION = "retention"
+    DRAIN = "drain"
 
 
 MEASURES = {
@@ -32,8 +33,11 @@ MEASURES = {
     Name.HTTP: (http.measure, 2.5),
     Name.LATENCY: (latency.measure, 3.0),
     Name.RETENTION: (retention.measure, 5.0),
+    Name.DRAIN: (retention.drain, 20.0),
 }
 """How to measure, and for how many seconds each value."""
+USUAL = tuple(name for name in Name if name is not Name.DRAIN)
+"""What is measured when nothing is named. To drain a room takes many minutes, and is done once."""
 ROUNDS = 3
 QUICK = 0.2
 """What a quick run makes of the seconds; it has one round."""
@@ -41,15 +45,17 @@ QUICK = 0.2
 
 def main(
     names: Annotated[
-        list[Name] | None, typer.Argument(help="What to measure; everything if left out.")
+        list[Name] | None, typer.Argument(help="What to measure; all but the drain if left out.")
     ] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: a look, no evidence.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Also write docs/performance.md.")] = False,
 ) -> None:
     """Measure the server on SQLite and on PostgreSQL, in turns, and print medians with their ranges."""
-    chosen = names or list(Name)
+    chosen = names or list(USUAL)
     rounds, share = (1, QUICK) if quick else (ROUNDS, 1.0)
+    if chosen == [Name.DRAIN]:
+        rounds = 1
     started = time.monotonic()
     with opened_stands() as stands:
         results = Results(stand.name for stand in stands)
@@ -85,7 +91,7 @@ def _print(results: Results, context: str) -> None:
 
 
 def _write(path: Path, results: Results, context: str, chosen: list[Name]) -> None:
-    command = " ".join(["python -m benchmarks", *(chosen if len(chosen) < len(Name) else ()), "--write"])
+    command = " ".join(["python -m benchmarks", *(chosen if len(chosen) < len(USUAL) else ()), "--write"])
     table = [("median (min–max)", *results.stands), ("---", *("---:" for _ in results.stands))]
     lines = [f"| {' | '.join(row)} |" for row in (*table, *results.rows())]
     path.write_text(_PAGE.format(command=command, context=context, table="\n".join(lines)))

@@ -16,6 +16,11 @@ RATIOS = (
         retention.p99_of(retention.PRUNING),
         retention.p99_of(retention.ALONE),
     ),
+    (
+        "drain: p99 while it prunes ÷ before and after",
+        retention.p99_of(retention.DRAINING),
+        retention.p99_of(retention.BEFORE),
+    ),
 )
 Row = tuple[str, ...]
 

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -26,8 +26,12 @@ WINDOWS = 4
 _POSTINGS_A_SECOND = 200_000
 """How many old postings there are for each second of a window: more than can be pruned meanwhile."""
 
+DRAINED = 1_000_000
+
 ALONE, PRUNING = (f"retention: {RATE} publishes/s{how}" for how in ("", ", while it prunes"))
 PRUNED = "retention: postings pruned/s"
+BEFORE, DRAINING = (f"drain: {RATE} publishes/s{how}" for how in (" before and after", ", while it prunes"))
+DRAIN_S = f"drain: s for {DRAINED:,} postings"
 
 
 def p99_of(name: str) -> str:
@@ -57,7 +61,33 @@ async def _measure(url: str, seconds: float) -> dict[str, float]:
         head = (await log.heads([ROOM]))[ROOM]
         if head.floor < retention.pruned:
             raise RuntimeError(f"{retention.pruned} were pruned, the floor is {head.floor}.")
-    values = {PRUNED: retention.pruned / (seconds * WINDOWS / 2)}
+    return {PRUNED: retention.pruned / (seconds * WINDOWS / 2), **_told(taken_ms)}
+
+
+def drain(stand: Stand, seconds: float) -> dict[str, float]:
+    """The whole room, from the first posting to the last, while publishing goes on."""
+    return uvloop.run(_drain(stand.retention_url, seconds))
+
+
+async def _drain(url: str, seconds: float) -> dict[str, float]:
+    await _fill(url, DRAINED)
+    async with _opened(url) as (database, log):
+        retention = RetentionService(log, SqlRetention(database), timedelta(days=90))
+        await _publish(log, 1)
+        taken_ms = {BEFORE: await _publish(log, seconds), DRAINING: []}
+        started = time.monotonic()
+        job = asyncio.create_task(retention.turn())
+        while not job.done():
+            taken_ms[DRAINING] += await _publish(log, 1)
+        took_s = time.monotonic() - started
+        taken_ms[BEFORE] += await _publish(log, seconds)
+        if retention.pruned < DRAINED:
+            raise RuntimeError(f"Only {retention.pruned} were pruned.")
+    return {DRAIN_S: took_s, **_told(taken_ms)}
+
+
+def _told(taken_ms: Mapping[str, list[float]]) -> dict[str, float]:
+    values: dict[str, float] = {}
     for name, some in taken_ms.items():
         percentiles = statistics.quantiles(some, n=100)
         values |= {f"{name}, p50 ms": percentiles[49], p99_of(name): percentiles[98]}

@@ -63,10 +63,13 @@ class Admission:
             session.hold(self._hub.join(session, rooms))
             session.user, intervals = await self._standing(session)
             if session.user.rooms == rooms:
-                session.entered = True
                 base, due = self._bound(session, rooms, intervals)
                 await self._enter_rooms(session, rooms)
-                return await self._replay.plan(base, due, claim)
+                plan = await self._replay.plan(base, due, claim)
+                if not session.stale:
+                    session.entered = True
+                    return plan
+            session.rooms = ()
             await self._leave(session, rooms)
         raise Unavailable("The person's rooms changed again and again.", code="rooms_changing")
 
@@ -90,6 +93,9 @@ class Admission:
         except (Unavailable, TimeoutError) as error:
             _logger.warning("❌ [WS] 补发失败: %s", error, extra={"user_id": session.user.id})
             session.cut("sync_failed")
+        except BaseException:
+            session.cut("sync_failed")
+            raise
 
     def look_at(self, user_ids: Iterable[str]) -> None:
         """Look at these people's sessions here: something about what they may hear has changed."""
@@ -111,6 +117,11 @@ class Admission:
                     _logger.warning("a person could not be read; trying again", extra={"user_id": user_id})
                     self._looking[user_id] = True
                     await asyncio.sleep(_RETRY_S)
+        except BaseException:
+            # Nobody knows what they may hear: they come back, and everything is checked then.
+            for session in self._sessions.of_user(user_id):
+                session.cut("unknown_standing")
+            raise
         finally:
             del self._looking[user_id]
 
@@ -123,20 +134,23 @@ class Admission:
             return
         credentials = [found for session in entered if (found := session.principal.credential_id)]
         standing = await self._identity.standing(user_id, credentials)
+        staying: list[tuple[Session, User]] = []
         for session in entered:
             user = _present_user(session, standing)
             if user is None:
                 session.end("revoked", retry=False, retry_ms=0)
             else:
-                await self._move(session, user)
+                staying.append((session, user))
+        for session, user in staying:
+            session.user = user
+            await self._leave(session, _left(session))
+        for session, _ in staying:
+            await self._move(session)
 
-    async def _move(self, session: Session, user: User) -> None:
-        """Let the session follow its person: out of rooms at once, into others behind what is due there."""
-        session.user = user
-        present = user.rooms
-        left = [room for room in session.rooms if room not in present]
+    async def _move(self, session: Session) -> None:
+        """Let the session follow its person, who has left what is to be left, into rooms behind what is due there."""
+        present, left = session.user.rooms, _left(session)
         joined = [room for room in present if room not in session.joined]
-        await self._leave(session, left)
         if not joined:
             session.rooms = present
             if left:
@@ -168,8 +182,8 @@ class Admission:
 
     async def _standing(self, session: Session) -> tuple[User, Sequence[Interval]]:
         """The session's person and what is due to them: read again if a change was heard of meanwhile."""
-        credential = session.principal.credential_id
         while True:
+            credential = session.principal.credential_id
             session.stale = False
             standing = await self._identity.standing(session.user.id, (credential,) if credential else ())
             user = _present_user(session, standing)
@@ -227,3 +241,9 @@ def _present_user(session: Session, standing: Standing) -> User | None:
     ):
         return None
     return user
+
+
+def _left(session: Session) -> list[str]:
+    """The rooms that the client was told of, and that its person is not in any more."""
+    present = session.user.rooms
+    return [room for room in session.rooms if room not in present]

@@ -137,7 +137,7 @@ class Events:
         """Put the rooms of the position back to syncing; the replay follows this answer as events."""
         claim = load_event(PositionBody(), payload)
         try:
-            async with asyncio.timeout(_SYNC_PATIENCE_S):
+            async with asyncio.timeout(_SYNC_PATIENCE_S if session.entered else 0):
                 await session.wait_live()
         except TimeoutError as error:
             raise DomainError("The session is being caught up already.", code="sync_in_progress") from error
@@ -152,6 +152,8 @@ class Events:
         if principal.user is None or principal.user.id != session.user.id:
             raise Unauthenticated("The token is somebody else's.")
         session.principal = principal
+        # It may be a second old, and what ended it meanwhile was looked for on the credential of before.
+        self._admission.look_at((session.user.id,))
         left = None if principal.expires_at is None else principal.expires_at - clock.now()
         return {"expires_in": None if left is None else int(left.total_seconds())}
 

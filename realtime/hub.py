@@ -93,7 +93,8 @@ class Hub:
             heads = await self._log.heads(fresh)
         except BaseException as error:
             for name, room in fresh.items():
-                self._rooms.pop(name, None)
+                if self._rooms.get(name) is room:
+                    del self._rooms[name]
                 if room.opened is not None and not room.opened.done():
                     room.opened.set_exception(error)
                     room.opened.exception()
@@ -109,7 +110,7 @@ class Hub:
         """Give up rooms that were opened and are not joined after all."""
         for name in rooms:
             if (room := self._rooms.get(name)) is not None:
-                room.pins -= 1
+                room.pins = max(0, room.pins - 1)
 
     def join(self, session: Session, rooms: Iterable[str]) -> dict[str, int]:
         """Put the session into opened rooms; the base of each: what comes above it is delivered from now on."""
@@ -186,8 +187,11 @@ class Hub:
 
     async def _sweep(self) -> None:
         self._close_idle()
+        present = self.epoch
         epoch = await self._log.epoch()
-        if epoch != self.epoch:
+        if present != self.epoch:
+            return
+        if epoch != present:
             self._begin_epoch(epoch)
             return
         applied = {name: room.applied for name, room in self._rooms.items() if room.opened is None}
@@ -314,8 +318,8 @@ class Hub:
         found = await self._identity.changes_since(known)
         for name, changes in found.items() if epoch == self.epoch else ():
             room = self._rooms.get(name)
-            if room is None or changes.members < room.members:
-                continue  # a review that was begun later has seen more
+            if room is None or changes.members <= room.members:
+                continue  # another review has seen as much
             room.members = changes.members
             for session in [session for session in room.sessions if session.user.id in changes.moved]:
                 session.stale = True

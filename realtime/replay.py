@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from core.domain import runs
+from core.domain.membership import due_runs
 from core.domain.notifications import Posting
 from core.domain.positions import (
     MAX_REPLAY_PER_SESSION,
@@ -20,6 +21,7 @@ from core.domain.positions import (
     plan_recovery,
 )
 from core.domain.runs import Runs
+from core.ports.identity import Identity
 from core.ports.log import Log
 from core.schemas.sockets import posting_event
 from realtime.engine import EventPacket
@@ -56,9 +58,10 @@ class Plan:
 class Replay:
     """Plans and sends replays from the log."""
 
-    def __init__(self, hub: Hub, log: Log) -> None:
+    def __init__(self, hub: Hub, log: Log, identity: Identity) -> None:
         self._hub = hub
         self._log = log
+        self._identity = identity
 
     async def plan(self, base: Mapping[str, int], due: Mapping[str, Runs], claim: Claim | None) -> Plan:
         """Decide what a claim over rooms with these bases is owed; None claims all of the present membership.
@@ -101,7 +104,7 @@ class Replay:
         while True:
             await self._send(session, wanted)
             await _let_drain(session)
-            wanted = self._overflowed(session, plan)
+            wanted = await self._overflowed(session, plan)
             if not wanted:
                 break
         session.release(plan.base, plan.due)
@@ -136,16 +139,22 @@ class Replay:
             payload["skip"] = [[since, posting.offset - 1]]
         session.send(EventPacket(event, payload))
 
-    def _overflowed(self, session: Session, plan: Plan) -> dict[str, Runs]:
-        """Rooms in which too much came meanwhile: their base is raised, and the replay reads on up to it."""
-        more: dict[str, Runs] = {}
+    async def _overflowed(self, session: Session, plan: Plan) -> dict[str, Runs]:
+        """Rooms in which too much came meanwhile: their base is raised, and the replay reads on up to it.
+
+        What is due is read anew, behind the new bases: people may have moved since the plan was made.
+        """
         applied = self._hub.position(plan.base)
+        missing: dict[str, Runs] = {}
         for room in plan.base:
             held = session.catching_up.get(room)
             if held is not None and held.overflowed and room in applied:
-                more[room] = runs.intersect(((held.base + 1, applied[room]),), plan.due[room])
+                missing[room] = ((held.base + 1, applied[room]),)
                 held.base, held.overflowed = max(held.base, applied[room]), False
-        return more
+        if not missing:
+            return {}
+        intervals = await self._identity.intervals(session.user.id, tuple(missing))
+        return {room: runs.intersect(offsets, due_runs(intervals, room)) for room, offsets in missing.items()}
 
 
 async def _let_drain(session: Session) -> None:

@@ -105,7 +105,7 @@ def restore(path: Path) -> None:
             f' pg_restore --clean --if-exists --single-transaction --dbname="$DATABASE_URL" {path},'
             " then python -m server epoch --new."
         )
-    epoch = restore_database(settings, path)
+    epoch = _run(restore_database(settings, path))
     typer.echo(f"The database is what {path} holds. Epoch {epoch} has begun.")
 
 

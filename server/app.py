@@ -14,7 +14,9 @@ from api.context import Services
 from api.hosts import AllowedHosts
 from core.domain.errors import Unavailable
 from core.domain.ids import new_id
-from core.services.administration import Administration
+from core.domain.principals import OPERATOR
+from core.ports.log import Unit
+from core.services.administration import Administration, audit_line
 from core.services.audit import AuditService
 from core.services.demo import load_demo
 from core.services.identity import IdentityService
@@ -130,7 +132,7 @@ def back_up_database(settings: Settings, path: Path, *, overwrite: bool) -> None
     backup.back_up(settings.sqlite_path, path, overwrite=overwrite)
 
 
-def restore_database(settings: Settings, path: Path) -> str:
+async def restore_database(settings: Settings, path: Path) -> str:
     """Make the SQLite database what a backup holds, also while servers run; the epoch that begins by it.
 
     Raises `Conflict` and `Unavailable`.
@@ -138,13 +140,24 @@ def restore_database(settings: Settings, path: Path) -> str:
     _make_folder(settings)
     epoch = new_id()
     backup.restore(settings.sqlite_path, path, epoch)
+    async with opened_log(settings) as (_, log):
+        await log.commit(_operators("log.restored", epoch))
     return epoch
 
 
 async def present_epoch(settings: Settings, *, new: bool) -> str:
     """The epoch of the log; with `new`, one that begins now. Raises `Unavailable`."""
     async with opened_log(settings) as (_, log):
-        return await (log.begin_epoch() if new else log.epoch())
+        if not new:
+            return await log.epoch()
+        epoch = await log.begin_epoch()
+        await log.commit(_operators("log.epoch_begun", epoch))
+        return epoch
+
+
+def _operators(action: str, epoch: str) -> Unit:
+    """The line of the audit trail for what an operator did to the whole log."""
+    return Unit(OPERATOR.sender, changes=(audit_line(OPERATOR, action, f"log:{epoch}"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +186,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             redis_url=settings.redis_url,
         )
         hub, sessions = Hub(log, identity, background), Sessions()
-        replay = Replay(hub, log)
+        replay = Replay(hub, log, identity)
         admission = Admission(sockets, hub, sessions, replay, identity, background)
         publisher = LocalPublisher(hub, sessions, admission)
         passwords, directory = Passwords(), SqlDirectory(database)

@@ -39,11 +39,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class MarkTarget:
-    """Which postings a person means: some notifications, everything, or everything through a position."""
+    """Which postings a person means: some notifications, everything, or everything through a position.
+
+    With `epoch`, nothing if the log has begun another one since.
+    """
 
     ids: tuple[str, ...] = ()
     all: bool = False
     through: Mapping[str, int] | None = None
+    epoch: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

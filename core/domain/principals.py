@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from core.domain.errors import Forbidden
 from core.domain.notifications import Actor
@@ -10,6 +10,8 @@ from core.domain.rooms import rooms_of
 
 ADMIN = "admin"
 DEFAULT_ROLES = ("annotator", "reviewer", ADMIN)
+
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class User:
     disabled: bool = False
     password_hash: str = ""
     generation: int = 0
+    created_at: datetime = _LONG_AGO
     issuer: str | None = None
     claims_at: datetime | None = None
     logged_out_at: datetime | None = None
@@ -69,6 +72,7 @@ class ApiKey:
     scope: Scope
     user_id: str | None
     expires_at: datetime | None = None
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ class Identity(Protocol):
         """A person by username, password hash included; disabled ones included."""
 
     async def key(self, key_hash: str) -> ApiKey | None:
-        """A program's key that is neither revoked nor expired."""
+        """A program's key, revoked and expired ones included."""
 
     async def is_revoked(self, ids: Iterable[str]) -> bool:
-        """Whether any of these token or login ids is revoked."""
+        """Whether any of these token, login or key ids is revoked."""
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         """The person's membership of these rooms, closed intervals included."""

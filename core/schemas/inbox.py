@@ -64,16 +64,20 @@ class MarkBody(Schema):
     ids = fields.List(Text(200, 1), validate=validate.Length(min=1, max=MAX_IDS))
     all = StrictBoolean(validate=validate.Equal(True))
     through = PositionField()
+    epoch = Text(200, 1)
 
     @validates_schema
     def check_one(self, data: dict[str, Any], **_: Any) -> None:
-        if len(data) != 1:
+        if len(data.keys() - {"epoch"}) != 1:
             raise ValidationError("Say exactly one of ids, all, through.")
 
     @post_load
     def target(self, data: dict[str, Any], **_: Any) -> MarkTarget:
         return MarkTarget(
-            ids=tuple(data.get("ids", ())), all=data.get("all", False), through=data.get("through")
+            ids=tuple(data.get("ids", ())),
+            all=data.get("all", False),
+            through=data.get("through"),
+            epoch=data.get("epoch"),
         )
 
 

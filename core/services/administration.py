@@ -44,8 +44,11 @@ class Administration:
             principal.sender,
             changes=tuple(change for step in steps for change in _told(principal, step)),
         )
-        committed = await self._log.commit(unit)
-        self._tell(tuple(concerns))
+        try:
+            committed = await self._log.commit(unit)
+        finally:
+            # Also when nobody knows whether it was stored.
+            self._tell(tuple(concerns))
         pairs = zip(unit.changes, committed.results, strict=True)
         return tuple(result for change, result in pairs if not isinstance(change, Audit))
 

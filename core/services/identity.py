@@ -18,7 +18,7 @@ from core.ports.publisher import Publisher
 from core.services.administration import audit_line
 from core.services.issuers import OutsideToken, OutsideTokens
 from core.services.passwords import Passwords
-from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens
+from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens, born_ms
 
 KEY_PREFIX = "nk_"
 
@@ -201,7 +201,7 @@ class IdentityService:
             _check_open(user, claimed.claims_at)
         if user is None or user.claims_at is None or claimed.claims_at > user.claims_at:
             await self._log.commit(Unit(f"user:{claimed.user_id}", changes=(claimed,)))
-            self._publisher.people_changed((claimed.user_id,))
+            self.people_changed((claimed.user_id,))
             user = await self._present_user(claimed.user_id)
             _check_open(user, claimed.claims_at)
         return user
@@ -210,6 +210,10 @@ class IdentityService:
         found = await self._identity.key(hash_key(key))
         if found is None:
             raise Unauthenticated("The API key is not known.")
+        if found.revoked:
+            raise Unauthenticated("The API key was revoked.", code="token_revoked")
+        if found.expires_at is not None and found.expires_at <= clock.now():
+            raise Unauthenticated("The API key has expired.", code="token_expired")
         user = None if found.user_id is None else await self._present_user(found.user_id)
         return Principal(
             sender=f"key:{found.id}",
@@ -221,7 +225,7 @@ class IdentityService:
 
     async def _person_of(self, token: Token) -> User:
         user = await self._present_user(token.user_id)
-        if user.generation != token.generation:
+        if user.generation != token.generation or token.born not in (None, born_ms(user)):
             raise Unauthenticated("All logins of this account were ended.", code="token_revoked")
         return user
 

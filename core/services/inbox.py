@@ -84,6 +84,8 @@ class InboxService:
         return state
 
     async def _runs(self, user: User, target: MarkTarget) -> dict[str, Runs]:
+        if target.epoch is not None and target.epoch != await self._log.epoch():
+            return {}
         if target.ids:
             return await self._located(user, target.ids)
         heads = await self._log.heads(user.rooms)

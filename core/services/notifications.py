@@ -16,6 +16,7 @@ from core.domain.principals import Principal
 from core.ports.log import Committed, Log, Unit
 from core.ports.presence import Audience, Presence
 from core.ports.publisher import Publisher
+from core.services.administration import audit_line
 
 ACCEPT_DEADLINE_S = 5.0
 """How long a request waits for its commit before it is told to try again."""
@@ -120,7 +121,9 @@ class NotificationService:
             created_at=now,
             amendment=Amendment(by=principal.actor, set=changes),
         )
-        committed = await self._commit(Unit(principal.sender, drafts=(draft,)))
+        line = audit_line(principal, f"notification.{kind.value}", f"notification:{notification.id}")
+        changes_by_others = (line,) if principal.sender != notification.sender else ()
+        committed = await self._commit(Unit(principal.sender, changes=changes_by_others, drafts=(draft,)))
         if not committed.appended[0].offsets:
             raise NotFound("The notification was pruned, or its content cleared, at this moment.")
         self._publisher.publish(committed.appended[0].postings, committed.epoch)

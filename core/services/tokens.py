@@ -20,12 +20,16 @@ _REQUIRED = ["sub", "exp", "iat", "iss", "aud", "jti", "sid", "use"]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A verified token. `login_id` is the login it descends from, `generation` the person's when it was issued."""
+    """A verified token. `login_id` is the login it descends from, `generation` the person's when it was issued.
+
+    `born` is when the person was added, in ms since the Unix epoch: after a restore, an id may be somebody else's.
+    """
 
     id: str
     user_id: str
     login_id: str
     generation: int
+    born: int | None
     expires_at: datetime
 
 
@@ -68,6 +72,7 @@ class Tokens:
             user_id=claims["sub"],
             login_id=claims["sid"],
             generation=generation,
+            born=claims.get("born"),
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )
 
@@ -79,9 +84,15 @@ class Tokens:
             "sub": user.id,
             "sid": login_id,
             "gen": user.generation,
+            "born": born_ms(user),
             "jti": new_id(),
             "use": use,
             "iat": now,
             "exp": now + timedelta(seconds=lifetime_s),
         }
         return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+
+
+def born_ms(user: User) -> int:
+    """When the person was added, in ms since the Unix epoch."""
+    return int(user.created_at.timestamp() * 1_000)

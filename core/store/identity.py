@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.domain import clock
 from core.domain.membership import Interval, RoomChanges, Standing
 from core.domain.principals import ApiKey, Scope, User
 from core.store import tables
@@ -69,6 +68,7 @@ def user_from_row(row: AnyRow, projects: Projects) -> User:
         disabled=row.disabled_at is not None,
         password_hash=row.password_hash,
         generation=row.generation,
+        created_at=row.created_at,
         issuer=row.issuer,
         claims_at=row.claims_at,
         logged_out_at=row.logged_out_at,
@@ -77,11 +77,7 @@ def user_from_row(row: AnyRow, projects: Projects) -> User:
 
 def _key(connection: Connection, key_hash: str) -> ApiKey | None:
     key = tables.api_key.c
-    row = connection.execute(
-        select(tables.api_key)
-        .where(key.key_hash == key_hash, key.revoked_at.is_(None))
-        .where(or_(key.expires_at.is_(None), key.expires_at > clock.now()))
-    ).one_or_none()
+    row = connection.execute(select(tables.api_key).where(key.key_hash == key_hash)).one_or_none()
     if row is None:
         return None
     scope = Scope(rooms=tuple(row.rooms), types=tuple(row.types))
@@ -92,6 +88,7 @@ def _key(connection: Connection, key_hash: str) -> ApiKey | None:
         scope=scope,
         user_id=row.user_id,
         expires_at=row.expires_at,
+        revoked=row.revoked_at is not None,
     )
 
 

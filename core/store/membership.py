@@ -1,6 +1,6 @@
 """Membership on SQL: intervals opened and closed under the heads' locks, and who moved since a hub last looked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, Select, and_, or_, select, update
 
@@ -104,12 +104,26 @@ def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str,
         for row in rows:
             interval = Interval(row.room, row.since, row.until)
             moved[row.room].setdefault(row.user_id, []).append(interval)
+    disabled = _disabled(connection, {user for people in moved.values() for user in people})
     return {
         name: RoomChanges(
-            counters[name], {user: due_runs(found, name) for user, found in moved[name].items()}
+            counters[name],
+            {user: () if user in disabled else due_runs(found, name) for user, found in moved[name].items()},
         )
         for name in newer
     }
+
+
+def _disabled(connection: Connection, user_ids: Collection[str]) -> set[str]:
+    """Who of these people is disabled: nothing is due to them now, though their memberships stay open."""
+    if not user_ids:
+        return set()
+    user = tables.user.c
+    return set(
+        connection.execute(
+            select(user.id).where(among(connection, user.id, user_ids), user.disabled_at.is_not(None))
+        ).scalars()
+    )
 
 
 def _moved_since(room: str, counter: int) -> Select[tuple[str]]:

@@ -57,7 +57,12 @@ class Node:
         self.identity = SqlIdentity(database)
         self.hub, self.sessions = Hub(self.log, self.identity, self.background), Sessions()
         admission = Admission(
-            self.sockets, self.hub, self.sessions, Replay(self.hub, self.log), self.identity, self.background
+            self.sockets,
+            self.hub,
+            self.sessions,
+            Replay(self.hub, self.log, self.identity),
+            self.identity,
+            self.background,
         )
         self.publisher = LocalPublisher(self.hub, self.sessions, admission)
         self.tokens = Tokens(SECRET_KEY)
