@@ -244,7 +244,7 @@ def test_wire_keys(admin, caller):
 
     for _ in range(2):
         assert admin.delete(f"keys/{shown['id']}").status == 204
-        refused(program.get("me"), 401, "token_invalid")
+        refused(program.get("me"), 401, "token_revoked")
     (revoked,) = admin.get("keys", query={"limit": 1}).body["items"]
     assert MOMENT.fullmatch(revoked.pop("revoked_at"))
     assert revoked == {name: value for name, value in shown.items() if name != "revoked_at"}

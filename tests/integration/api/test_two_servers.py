@@ -68,5 +68,5 @@ def test_a_revoked_key_and_an_ended_login_are_over_there_too(admin, there, serve
     assert admin.delete(f"keys/{key['id']}").status == 204
     assert admin.post("auth/logout", {"all": True}, headers=login).status == 204
 
-    assert refused_after(there, program) == "token_invalid"
+    assert refused_after(there, program) == "token_revoked"
     assert refused_after(there, login) == "token_revoked"
