@@ -83,6 +83,7 @@ class Admission:
             due = {room: due_runs(intervals, room) for room in rooms}
             return await self._replay.plan(session.begin_at(intervals, rooms), due, claim)
         except BaseException:
+            # Whatever it was, the rooms must not stay held: the client hears on, and asks again.
             session.release(rooms)
             raise
 
@@ -94,6 +95,7 @@ class Admission:
             _logger.warning("❌ [WS] 补发失败: %s", error, extra={"user_id": session.user.id})
             session.cut("sync_failed")
         except BaseException:
+            # Half caught up, its rooms would be held for ever.
             session.cut("sync_failed")
             raise
 
@@ -165,6 +167,7 @@ class Admission:
             base, due = self._bound(session, joined, await self._intervals(session, joined))
             plan = await self._replay.plan(base, due, None)
         except BaseException:
+            # In the rooms, but held and told of nothing: the next look would take it for settled.
             await self._leave(session, joined)
             raise
         session.rooms = present

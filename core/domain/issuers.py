@@ -11,6 +11,7 @@ from typing import Any
 
 from core.domain.errors import Unauthenticated
 from core.domain.identity import AdoptUser
+from core.domain.people import MAX_NAME
 from core.domain.rooms import ID_PATTERN
 
 OURS = "notify"
@@ -20,7 +21,6 @@ OUTSIDE_MARK = "|"
 """Stands in every id of an outside person or project, and in no username of our own."""
 
 PREFIX_PATTERN = r"[a-z][a-z0-9-]{0,15}"
-MAX_NAME = 200
 
 SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The algorithms that work by a shared secret, and how long it is at least: as long as the hash (RFC 7518, 3.2)."""
