@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import engineio
 import orjson
@@ -78,12 +78,15 @@ def _size(item: Any) -> int:
 
 
 class EventPacket(eio_packet.Packet):  # type: ignore[misc]
-    """An event of our namespace, encoded once; any number of connections can share it."""
+    """An event of our namespace, the JSON of `[event, payload]`; any number of connections can share it."""
 
-    def __init__(self, event: str, payload: Any) -> None:
-        encoded = orjson.dumps([event, payload])
-        super().__init__(eio_packet.MESSAGE, f"2{encoded.decode()}")
-        self.size_bytes = len(encoded)
+    def __init__(self, body: bytes) -> None:
+        super().__init__(eio_packet.MESSAGE, f"2{body.decode()}")
+        self.size_bytes = len(body)
+
+    @classmethod
+    def of(cls, event: str, payload: Any) -> Self:
+        return cls(orjson.dumps((event, payload)))
 
 
 class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]

@@ -23,9 +23,9 @@ from core.domain.positions import (
 from core.domain.runs import Runs
 from core.ports.identity import Identity
 from core.ports.log import Log
-from core.schemas.sockets import posting_event
 from realtime.engine import EventPacket
 from realtime.hub import Hub
+from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
 PAGE = 100
@@ -131,13 +131,13 @@ class Replay:
         """Send a posting of a room that is still the session's; what is not to be shown is named with the next."""
         if posting.room not in session.catching_up:
             return
-        if not posting.is_shown:
+        body = Publication.of(posting, self._hub.epoch).body
+        if body is None:
             hidden_since.setdefault(posting.room, posting.offset)
             return
-        event, payload = posting_event(posting, self._hub.epoch)
         if (since := hidden_since.pop(posting.room, None)) is not None:
-            payload["skip"] = [[since, posting.offset - 1]]
-        session.send(EventPacket(event, payload))
+            body = with_skip(body, since, posting.offset - 1)
+        session.send(EventPacket(body))
 
     async def _overflowed(self, session: Session, plan: Plan) -> dict[str, Runs]:
         """Rooms in which too much came meanwhile: their base is raised, and the replay reads on up to it.

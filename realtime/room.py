@@ -6,10 +6,9 @@ import time
 
 from core.domain import runs
 from core.domain.membership import FOREVER
-from core.domain.notifications import Posting
 from core.domain.runs import Runs
-from core.schemas.sockets import posting_event
 from realtime.engine import EventPacket
+from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
 MAX_HELD = 500
@@ -45,45 +44,43 @@ class Room:
         self.opened: asyncio.Future[None] | None = opening
         self.sessions: set[Session] = set()
         self.limits: dict[Session, Runs] = {}
-        self.held: dict[int, Posting] = {}
+        self.held: dict[int, Publication] = {}
         self.waiting_for_gap = False
         self.pins = 0
         self.idle_since = time.monotonic()
         self._hidden_since: int | None = None
 
-    def hold(self, posting: Posting) -> None:
-        """Keep a posting for later; when too many wait, what is not kept is read from the log."""
-        if len(self.held) < MAX_HELD or posting.offset == self.applied + 1:
-            self.held[posting.offset] = posting
+    def hold(self, publication: Publication) -> None:
+        """Keep a publication for later; when too many wait, what is not kept is read from the log."""
+        if len(self.held) < MAX_HELD or publication.offset == self.applied + 1:
+            self.held[publication.offset] = publication
 
-    def take_held(self) -> Posting | None:
-        """The posting whose turn it is, if it waits here."""
+    def take_held(self) -> Publication | None:
+        """The publication whose turn it is, if it waits here."""
         return self.held.pop(self.applied + 1, None)
 
     def forget_applied(self) -> None:
         """Drop what waits and was applied by another way."""
         if self.held:
-            self.held = {offset: posting for offset, posting in self.held.items() if offset > self.applied}
+            self.held = {offset: held for offset, held in self.held.items() if offset > self.applied}
 
-    def apply(self, posting: Posting, epoch: str) -> int:
-        """Deliver the next posting to whom it is due; to how many sessions.
+    def apply(self, publication: Publication) -> int:
+        """Deliver the next publication to whom it is due; to how many sessions.
 
         What is not to be shown is stepped over, and named with the next one that is.
         """
-        self.applied = posting.offset
-        recipients = self._recipients(posting.offset)
-        if not posting.is_shown:
-            self._hidden_since = self._hidden_since or posting.offset
+        offset, body = publication.offset, publication.body
+        self.applied = offset
+        recipients = self._recipients(offset)
+        if body is None:
+            self._hidden_since = self._hidden_since or offset
             return 0
         hidden_since, self._hidden_since = self._hidden_since, None
         if not recipients:
             return 0
-        event, payload = posting_event(posting, epoch)
-        if hidden_since is not None:
-            payload["skip"] = [[hidden_since, posting.offset - 1]]
-        packet = EventPacket(event, payload)
+        packet = EventPacket(body if hidden_since is None else with_skip(body, hidden_since, offset - 1))
         for session in recipients:
-            session.deliver(self.name, posting.offset, packet)
+            session.deliver(self.name, offset, packet)
         _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
         return len(recipients)
 

@@ -102,7 +102,7 @@ class Session:
         outgoing.put_nowait(packet)
 
     def emit(self, event: str, payload: Any) -> None:
-        self.send(EventPacket(event, payload))
+        self.send(EventPacket.of(event, payload))
 
     def deliver(self, room: str, offset: int, packet: EventPacket) -> None:
         """Send a live publication, or hold it while its room is being caught up."""

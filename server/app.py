@@ -48,14 +48,17 @@ from realtime.background import Background
 from realtime.events import Events, EventServices
 from realtime.gateway import Gateway
 from realtime.hub import Hub
-from realtime.manager import build_socket_server
+from realtime.manager import RedisManager, build_socket_server
 from realtime.pace import Pace
-from realtime.publisher import LocalPublisher
+from realtime.publisher import FastPath
+from realtime.receiver import Receiver
 from realtime.replay import Replay
+from realtime.seal import Seal
 from realtime.sessions import SessionList, Sessions
-from server.health import health_routes
+from server.health import Health
 from server.jwks import CHECK_S, opened_keys
-from server.metrics import Metrics, metrics_route
+from server.metrics import Metrics, Reading, metrics_route
+from server.pulse import Pulse
 from server.settings import Settings
 
 
@@ -160,12 +163,74 @@ def _operators(action: str, epoch: str) -> Unit:
     return Unit(OPERATOR.sender, changes=(audit_line(OPERATOR, action, f"log:{epoch}"),))
 
 
+def _manager(settings: Settings) -> RedisManager | None:
+    """What carries messages between servers; None for one that is alone."""
+    if settings.redis_url is None:
+        return None
+    return RedisManager(
+        settings.redis_url,
+        Seal(settings.secret_key),
+        verify_tls=settings.redis_tls_verify,
+        open_publish=settings.redis_open_publish,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        heartbeat_s=settings.heartbeat_s,
+        retry_first_ms=settings.retry_first_ms,
+        retry_max_ms=settings.retry_max_ms,
+        retry_tries=settings.retry_tries,
+    )
+
+
+def _readings(
+    hub: Hub, sessions: Sessions, log: SqlLog, retention: RetentionService, pulse: Pulse
+) -> tuple[Reading, ...]:
+    return (
+        ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
+        ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),
+        (
+            "gauge",
+            "notify_log_waiting",
+            "Units waiting to be committed",
+            lambda: log.appender.waiting_units,
+        ),
+        ("counter", "notify_log_groups", "Transactions of the log", lambda: log.appender.groups),
+        ("counter", "notify_log_units", "Units of work committed", lambda: log.appender.units),
+        ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
+        ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repair.repaired),
+        (
+            "gauge",
+            "notify_loop_lag_seconds",
+            "Longest wait for the event loop in 10 s",
+            lambda: pulse.lag_s,
+        ),
+        ("counter", "notify_pruned", "Old postings dropped", lambda: retention.pruned),
+        ("counter", "notify_cleared", "Expired contents emptied", lambda: retention.cleared),
+    )
+
+
+def _redis_readings(manager: RedisManager | None) -> tuple[Reading, ...]:
+    if manager is None:
+        return ()
+    outbox, listener = manager.outbox, manager.listener
+    return (
+        ("gauge", "notify_redis_up", "Redis answers", lambda: outbox.working_since is not None),
+        ("counter", "notify_redis_sent", "Messages sent to Redis", lambda: outbox.sent),
+        ("counter", "notify_redis_dropped", "Messages dropped while Redis was away", lambda: outbox.dropped),
+        ("counter", "notify_redis_forged", "Messages from Redis that were not ours", lambda: manager.forged),
+        ("counter", "notify_redis_listens", "Connections of the listener", lambda: listener.connections),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server that runs: its HTTP application, and how to make it stop letting people in."""
 
     application: web.Application
     gateway: Gateway
+    pulse: Pulse
 
 
 @asynccontextmanager
@@ -177,18 +242,20 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         await check_durable(database)
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
         inbox = SqlInbox(database)
-        background = Background()
+        background, manager = Background(), _manager(settings)
         sockets = build_socket_server(
             cors_origins=settings.cors_origins,
             transports=settings.transports,
             ping_interval_s=settings.ping_interval_s,
             ping_timeout_s=settings.ping_timeout_s,
-            redis_url=settings.redis_url,
+            manager=manager,
         )
         hub, sessions = Hub(log, identity, background), Sessions()
         replay = Replay(hub, log, identity)
         admission = Admission(sockets, hub, sessions, replay, identity, background)
-        publisher = LocalPublisher(hub, sessions, admission)
+        receiver = None if manager is None else Receiver(hub, sessions, manager)
+        presence = hub if receiver is None else receiver.servers
+        publisher = FastPath(hub, sessions, admission, presence, manager)
         passwords, directory = Passwords(), SqlDirectory(database)
         identities = IdentityService(
             identity,
@@ -201,10 +268,10 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         changes = Administration(log, identities.people_changed)
         services = Services(
             identity=identities,
-            notifications=NotificationService(log, publisher, hub),
+            notifications=NotificationService(log, publisher, presence),
             inbox=InboxService(inbox, identity, log, publisher),
             summary=SummaryService(inbox, positions, SqlTasks(database)),
-            presence=PresenceService(hub),
+            presence=PresenceService(presence),
             people=PeopleService(directory, changes, passwords, settings.roles),
             projects=ProjectService(directory, changes, settings.roles),
             keys=KeyService(directory, changes, settings.roles),
@@ -220,52 +287,41 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             services.identity,
             services.summary,
             background,
-            Pace(
-                heartbeat_s=settings.heartbeat_s,
-                retry_first_ms=settings.retry_first_ms,
-                retry_max_ms=settings.retry_max_ms,
-                retry_tries=settings.retry_tries,
-            ),
+            _pace(settings),
         )
         event_services = EventServices(identity=services.identity, inbox=services.inbox, positions=positions)
         Events(hub, sessions, admission, event_services, background).register(sockets)
         retention = RetentionService(log, SqlRetention(database), timedelta(days=settings.retention_days))
-        metrics = Metrics(
-            ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
-            ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),
-            (
-                "gauge",
-                "notify_log_waiting",
-                "Units waiting to be committed",
-                lambda: log.appender.waiting_units,
-            ),
-            ("counter", "notify_log_groups", "Transactions of the log", lambda: log.appender.groups),
-            ("counter", "notify_log_units", "Units of work committed", lambda: log.appender.units),
-            ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
-            ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repaired),
-            ("counter", "notify_pruned", "Old postings dropped", lambda: retention.pruned),
-            ("counter", "notify_cleared", "Expired contents emptied", lambda: retention.cleared),
-        )
+        pulse = Pulse()
+        metrics = Metrics(*_readings(hub, sessions, log, retention, pulse), *_redis_readings(manager))
         application = build_application(
             services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
         )
         application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
         application.add_routes(
-            [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
+            [
+                *Health(hub.repair, manager, pulse, lambda: gateway.stopping).routes(),
+                metrics_route(metrics, settings.metrics_token),
+            ]
         )
         sockets.attach(application)
         application.on_shutdown.append(sockets.cut_everybody)
         await hub.start()
         gateway.start()
+        background.start(pulse.run(), "pulse")
+        if receiver is not None:
+            receiver.start(background)
         hub.on_epoch_changed.append(positions.forget)
         background.repeat(positions.flush, FLUSH_INTERVAL_S, "positions")
         background.repeat(retention.turn, settings.retention_check_s, "retention")
         background.start(keys.refresh(), "first key sets")
         background.repeat(keys.refresh, CHECK_S, "key sets")
         try:
-            yield Server(application, gateway)
+            yield Server(application, gateway, pulse)
         finally:
             await sockets.shutdown()
+            if receiver is not None:
+                await receiver.close()
             await background.close()
             await positions.flush()
             await log.close()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from server.app import started_server
+from server.pulse import Watchdog
 from server.runner import Runner
 from server.settings import Settings
 
@@ -24,8 +25,10 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with started_server(settings) as server:
+        watchdog = Watchdog(server.pulse)
         runner = Runner(server.application, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await runner.setup()
+        watchdog.start()
         try:
             await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
             gc.collect()
@@ -39,6 +42,7 @@ async def serve(settings: Settings) -> None:
                     await server.gateway.wait_gone()
         finally:
             await runner.cleanup()
+            watchdog.stop()
 
 
 def _shown_host(host: str) -> str:

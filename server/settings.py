@@ -45,6 +45,8 @@ class Settings:
     port: int
     database_url: str
     redis_url: str | None
+    redis_tls_verify: bool
+    redis_open_publish: bool
     secret_key: str
     metrics_token: str | None
     cors_origins: tuple[str, ...]
@@ -88,6 +90,8 @@ def read_settings() -> Settings:
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "database_url": env.str("DATABASE_URL", _DEFAULT_DATABASE, validate=_check_database),
         "redis_url": env.str("REDIS_URL", None, validate=_check_redis),
+        "redis_tls_verify": env.bool("REDIS_TLS_VERIFY", True),
+        "redis_open_publish": env.bool("REDIS_OPEN_PUBLISH", False),
         "secret_key": env.str("SECRET_KEY", "", validate=[_check_utf8, _check_secret]),
         "metrics_token": env.str("METRICS_TOKEN", None, validate=[validate.Length(min=16), _check_utf8]),
         "cors_origins": env.list("CORS_ORIGINS", [], validate=_check_origins),
@@ -202,10 +206,20 @@ def _check_database(url: str) -> None:
 
 
 def _check_redis(url: str) -> None:
-    if not re.match(r"rediss?://.", url):
-        raise ValidationError("Not redis://… or rediss://….")
-    parts = split_url(url)
-    if not (parts.password or parse_qs(parts.query).get("password") or is_loopback(parts.hostname)):
+    if not re.match(r"(rediss?|redis\+sentinel)://.", url):
+        raise ValidationError("Not redis://…, rediss://… or redis+sentinel://….")
+    scheme, _, place = url.partition("://")
+    account, _, address = place.rpartition("@")
+    hosts, _, path = address.partition("/")
+    several = hosts.split(",") if scheme == "redis+sentinel" else [hosts]
+    parts = [split_url(f"{scheme}://{account}{'@' * bool(account)}{host}/{path}") for host in several]
+    if scheme == "redis+sentinel" and not all(part.hostname and part.port for part in parts):
+        raise ValidationError(
+            "Sentinels are host:port, joined by commas: redis+sentinel://:password@a:26379,b:26379."
+        )
+    if not all(
+        part.password or parse_qs(part.query).get("password") or is_loopback(part.hostname) for part in parts
+    ):
         raise ValidationError("Redis on another machine needs a password: redis://:password@host.")
 
 

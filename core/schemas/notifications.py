@@ -40,12 +40,9 @@ class _Content(Schema):
     expires_at = Instant(allow_none=True)
 
 
-class PublishBody(RoomsSchema):
-    """The body of POST notifications, loaded to the keyword arguments of a `PublishRequest`."""
+class OpenBody(Schema):
+    """What can be said without a log: the content of a notification that is only shown to who is there."""
 
-    to = fields.List(
-        RoomName(), required=True, attribute="rooms", validate=validate.Length(min=1, max=MAX_ROOMS)
-    )
     type = Text(100, 1, checks=[TYPE], load_default="message")
     level = level_field(load_default=Level.INFO)
     urgent = StrictBoolean(load_default=False)
@@ -53,6 +50,14 @@ class PublishBody(RoomsSchema):
     content = Text(MAX_CONTENT, load_default="")
     data = JsonObject(load_default=dict)
     link = Text(2_000, 1, checks=[LINK], allow_none=True, load_default=None)
+
+
+class PublishBody(RoomsSchema, OpenBody):
+    """The body of POST notifications, loaded to the keyword arguments of a `PublishRequest`."""
+
+    to = fields.List(
+        RoomName(), required=True, attribute="rooms", validate=validate.Length(min=1, max=MAX_ROOMS)
+    )
     thread = Text(200, 1, allow_none=True, load_default=None)
     settles = StrictBoolean(load_default=False)
     expires_at = Instant(allow_none=True, load_default=None)

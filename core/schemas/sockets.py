@@ -1,5 +1,7 @@
 """Socket.IO events on the wire: what clients send, and how postings reach them."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
@@ -73,4 +75,22 @@ def posting_event(posting: Posting, epoch: str) -> tuple[str, dict[str, Any]]:
         "by": actor_body(amendment.by) if amendment else None,
         "set": dict(amendment.set) if amendment else {},
         "created_at": rfc3339(posting.created_at),
+    }
+
+
+def ephemeral_event(
+    room: str, id_: str, created_at: datetime, content: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The event that brings what is in no log, and its payload. `content` is what `OpenBody` has loaded."""
+    return "notification", {
+        "id": id_,
+        **content,
+        "level": content["level"].value,
+        "actor": None,
+        "created_at": rfc3339(created_at),
+        "expires_at": None,
+        "room": room,
+        "offset": None,
+        "epoch": None,
+        "thread": None,
     }

@@ -34,26 +34,29 @@ from realtime.engine import OutgoingQueue
 from realtime.events import Events, EventServices
 from realtime.gateway import Gateway
 from realtime.hub import Hub
-from realtime.manager import build_socket_server
+from realtime.manager import RedisManager, build_socket_server
 from realtime.pace import Pace
-from realtime.publisher import LocalPublisher
+from realtime.publisher import FastPath
+from realtime.receiver import Receiver
 from realtime.replay import Replay
+from realtime.seal import Seal
 from realtime.sessions import Sessions
 from tests.support.processes import SECRET_KEY
 
 OnWire = Callable[[str, dict[str, Any]], None]
 
 _CONNECTED, _EVENT, _ANSWER, _REFUSED = "0", "2", "3", "4"
-_REPEATING = "token expiry"
+_REPEATING = ("token expiry", "beat")
 
 
 class Node:
-    """One server. Its hub sweeps when it is told to."""
+    """One server. Its hub sweeps when it is told to. With a URL of Redis, it talks with others by that."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redis_url: str | None = None) -> None:
         self.log = SqlLog(database)
         self.background = Background()
-        self.sockets = build_socket_server()
+        self.manager = None if redis_url is None else RedisManager(redis_url, Seal(SECRET_KEY))
+        self.sockets = build_socket_server(manager=self.manager)
         self.identity = SqlIdentity(database)
         self.hub, self.sessions = Hub(self.log, self.identity, self.background), Sessions()
         admission = Admission(
@@ -64,7 +67,9 @@ class Node:
             self.identity,
             self.background,
         )
-        self.publisher = LocalPublisher(self.hub, self.sessions, admission)
+        self.receiver = self.manager and Receiver(self.hub, self.sessions, self.manager)
+        presence = self.receiver.servers if self.receiver else self.hub
+        self.publisher = FastPath(self.hub, self.sessions, admission, presence, self.manager)
         self.tokens = Tokens(SECRET_KEY)
         identity = IdentityService(
             self.identity,
@@ -96,9 +101,13 @@ class Node:
     async def start(self) -> None:
         self.hub.epoch = await self.log.epoch()
         self._gateway.start()
+        if self.receiver:
+            self.receiver.start(self.background)
 
     async def crash(self) -> None:
         """Stop as a process that is killed: nobody is told anything."""
+        if self.manager:
+            await self.manager._background.close()
         await self.background.close()
         for link in list(self.links):
             link.abort()
@@ -106,7 +115,7 @@ class Node:
 
     @property
     def working(self) -> set["asyncio.Task[Any]"]:
-        return {task for task in self.background._tasks if task.get_name() != _REPEATING}
+        return {task for task in self.background._tasks if task.get_name() not in _REPEATING}
 
 
 class _Socket:
@@ -291,9 +300,9 @@ async def _nothing() -> None:
 class Fleet:
     """Some nodes over one database."""
 
-    def __init__(self, database: Database, size: int) -> None:
+    def __init__(self, database: Database, size: int, redis_url: str | None = None) -> None:
         self.database = database
-        self.nodes = [Node(database) for _ in range(size)]
+        self.nodes = [Node(database, redis_url) for _ in range(size)]
         self.devices: list[Device] = []
 
     async def start(self) -> None:
@@ -325,7 +334,7 @@ class Fleet:
         """Some turns of what time brings: sweeps and heartbeats."""
         for _ in range(turns):
             for node in self.nodes:
-                await node.hub.sweep()
+                await node.hub.repair.sweep()
             await self.idle()
             for device in self.devices:
                 await device.beat()

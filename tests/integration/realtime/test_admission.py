@@ -113,7 +113,7 @@ async def test_who_joined_ahead_of_a_lagging_hub_hears_nothing_after_leaving(fle
     await join(here, tell=False)
     client = await connected(fleet, there)
     await publish(here, 2, heard=False)
-    await there.hub.sweep()
+    await there.hub.repair.sweep()
     await fleet.idle()
     assert client.heard == [4, 5]
     await leave(here, tell=False)
@@ -175,7 +175,7 @@ async def test_a_session_that_moves_to_a_login_that_has_ended_ends(fleet: Fleet)
     await other.device.drop()
     until = clock.now() + timedelta(days=1)
     await commit(here, RevokeToken(id="B", user_id="1", expires_at=until))
-    await there.hub.sweep()
+    await there.hub.repair.sweep()
     await fleet.idle()
     answer = await client.device.link.call("authenticate", {"token": token}, 5)
     assert answer["ok"] is True
@@ -225,7 +225,7 @@ async def test_the_disabled_hear_nothing_that_comes_after(fleet: Fleet):
     looking = Gate(there.identity, "standing")
     await commit(here, ChangeUser(user_id="1", disabled=True))
     await publish(there, 2)
-    await there.hub.sweep()
+    await there.hub.repair.sweep()
     await looking.reached.wait()
     looking.opened.set()
     await fleet.settle()
@@ -240,10 +240,10 @@ async def test_an_older_look_never_undoes_a_newer_one(fleet: Fleet):
     await publish(node, 2)
     older = Gate(node.identity, "changes_since", behind=True)
     await leave(node, tell=False)
-    first = asyncio.create_task(node.hub.sweep())
+    first = asyncio.create_task(node.hub.repair.sweep())
     await older.reached.wait()
     await join(node, tell=False)
-    await node.hub.sweep()
+    await node.hub.repair.sweep()
     older.opened.set()
     await first
     await publish(node, 2)
@@ -256,10 +256,10 @@ async def test_an_older_look_never_undoes_a_newer_one(fleet: Fleet):
 async def test_a_slow_sweep_does_not_bring_a_former_epoch_back(fleet: Fleet):
     node = fleet.nodes[0]
     slow = Gate(node.log, "epoch", behind=True)
-    first = asyncio.create_task(node.hub.sweep())
+    first = asyncio.create_task(node.hub.repair.sweep())
     await slow.reached.wait()
     epoch = await node.log.begin_epoch()
-    await node.hub.sweep()
+    await node.hub.repair.sweep()
     slow.opened.set()
     await first
     assert node.hub.epoch == epoch
@@ -272,7 +272,7 @@ async def test_a_failed_opening_takes_no_room_of_another_epoch_with_it(fleet: Fl
     opening = asyncio.create_task(node.hub.open([ROOM]))
     await slow.reached.wait()
     await node.log.begin_epoch()
-    await node.hub.sweep()
+    await node.hub.repair.sweep()
     client = await connected(fleet, node)
     opening.cancel()
     await asyncio.wait([opening])

@@ -29,7 +29,7 @@ from core.domain.rooms import rooms_of
 from core.ports.log import Unit
 from core.store import tables
 from core.store.database import open_database
-from realtime import hub
+from realtime import repair
 from tests.support.fleet import Device, Fleet
 from tests.support.store import amendment, draft
 
@@ -333,7 +333,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule(node=nodes)
     def sweep(self, node: int) -> None:
-        self.run(self.fleet.nodes[node].hub.sweep())
+        self.run(self.fleet.nodes[node].hub.repair.sweep())
 
     @rule(
         trouble=st.sampled_from(TROUBLES), number=nodes, who=people, room=st.sampled_from(TARGETS), tell=told
@@ -445,7 +445,7 @@ def load(connection: Any, rows: dict[str, list[Any]], epoch: str) -> None:
 
 @pytest.mark.timeout(3_600)
 def test_applied_is_due_for_every_person_whatever_happens(demo_url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hub, "GAP_PATIENCE_S", 0)
+    monkeypatch.setattr(repair, "GAP_PATIENCE_S", 0)
     machine = type("Machine", (DeliveryMachine,), {"url": demo_url})
     run_state_machine_as_test(
         machine,

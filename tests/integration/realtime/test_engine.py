@@ -111,7 +111,7 @@ async def test_the_connect_packet_is_the_first_thing_a_client_hears(served: Serv
 
     served.server.on("connect", connect)
     served.server.on_connected = lambda _sid, eio: served.server.outgoing(eio).put_nowait(
-        EventPacket("a", {})
+        EventPacket.of("a", {})
     )
     async with served.socket() as socket:
         await socket.send_str("40")
@@ -291,7 +291,7 @@ async def test_the_origin_is_checked_also_when_none_is_configured(served: Served
 
 async def test_the_queue_knows_its_size_and_when_it_is_empty():
     queue = engine.OutgoingQueue()
-    packet = EventPacket("n", {"title": "任务"})
+    packet = EventPacket.of("n", {"title": "任务"})
     queue.put_nowait(packet)
     queue.put_nowait(packet)
     assert queue.size_bytes == 2 * len('["n",{"title":"任务"}]'.encode())

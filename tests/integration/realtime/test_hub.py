@@ -23,6 +23,7 @@ from realtime.background import Background
 from realtime.engine import OutgoingQueue
 from realtime.hub import Hub
 from realtime.manager import build_socket_server
+from realtime.publication import Publication
 from realtime.session import Session
 
 ROOM = "project:1"
@@ -39,6 +40,9 @@ class Stage:
         """Commit notifications without telling the hub."""
         committed = [await self.log.commit(Unit("test", drafts=(draft(room),))) for _ in range(number)]
         return [posting for unit in committed for posting in unit.appended[0].postings]
+
+    def offer(self, posting: Posting, epoch: str | None = None) -> None:
+        self.hub.offer(Publication.of(posting, epoch or self.hub.epoch))
 
     async def joined(self, room: str = ROOM) -> tuple[Session, OutgoingQueue]:
         outgoing = OutgoingQueue()
@@ -99,7 +103,7 @@ async def offsets(outgoing: OutgoingQueue, number: int) -> list[int]:
 async def test_what_comes_in_order_is_delivered_at_once(stage: Stage):
     _, outgoing = await stage.joined()
     for posting in await stage.append(3):
-        stage.hub.offer(posting, stage.hub.epoch)
+        stage.offer(posting)
     assert await offsets(outgoing, 3) == [1, 2, 3]
 
 
@@ -107,7 +111,7 @@ async def test_a_double_is_dropped(stage: Stage):
     _, outgoing = await stage.joined()
     first, second = await stage.append(2)
     for posting in (first, first, second, first, second):
-        stage.hub.offer(posting, stage.hub.epoch)
+        stage.offer(posting)
     assert await offsets(outgoing, 2) == [1, 2]
     assert outgoing.empty()
 
@@ -115,26 +119,26 @@ async def test_a_double_is_dropped(stage: Stage):
 async def test_what_comes_too_early_is_held_until_its_turn(stage: Stage):
     _, outgoing = await stage.joined()
     first, second, third = await stage.append(3)
-    stage.hub.offer(third, stage.hub.epoch)
-    stage.hub.offer(second, stage.hub.epoch)
+    stage.offer(third)
+    stage.offer(second)
     assert outgoing.empty()
-    stage.hub.offer(first, stage.hub.epoch)
+    stage.offer(first)
     assert await offsets(outgoing, 3) == [1, 2, 3]
-    assert stage.hub.repaired == 0
+    assert stage.hub.repair.repaired == 0
 
 
 async def test_a_gap_is_read_from_the_log(stage: Stage):
     _, outgoing = await stage.joined()
     *_, last = await stage.append(4)
-    stage.hub.offer(last, stage.hub.epoch)
+    stage.offer(last)
     assert await offsets(outgoing, 4) == [1, 2, 3, 4]
-    assert stage.hub.repaired >= 3
+    assert stage.hub.repair.repaired >= 3
 
 
 async def test_the_sweep_finds_what_nobody_told_of(stage: Stage):
     _, outgoing = await stage.joined()
     await stage.append(300)
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     assert await offsets(outgoing, 300) == list(range(1, 301))
 
 
@@ -146,10 +150,10 @@ async def test_whatever_the_fast_path_does_everything_arrives_once_and_in_order(
     told = [posting for posting in posted if chance.random() < 0.7 for _ in range(chance.choice((1, 1, 2)))]
     chance.shuffle(told)
     for posting in told:
-        stage.hub.offer(posting, stage.hub.epoch)
+        stage.offer(posting)
         if chance.random() < 0.1:
             await asyncio.sleep(0)
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     assert await offsets(outgoing, 60) == list(range(1, 61))
     assert outgoing.empty()
 
@@ -159,11 +163,11 @@ async def test_a_session_hears_only_what_comes_above_its_base(stage: Stage):
     session, outgoing = await stage.joined()
     assert stage.hub.position([ROOM]) == {ROOM: 2}
     (third,) = await stage.append(1)
-    stage.hub.offer(third, stage.hub.epoch)
+    stage.offer(third)
     assert await offsets(outgoing, 1) == [3]
     stage.hub.leave(session, [ROOM])
     (fourth,) = await stage.append(1)
-    stage.hub.offer(fourth, stage.hub.epoch)
+    stage.offer(fourth)
     assert outgoing.empty()
 
 
@@ -171,11 +175,11 @@ async def test_nothing_published_while_a_room_opens_is_lost(stage: Stage):
     opening = asyncio.create_task(stage.hub.open([ROOM]))
     await asyncio.sleep(0)
     for posting in await stage.append(3):
-        stage.hub.offer(posting, stage.hub.epoch)
+        stage.offer(posting)
     await opening
     _, outgoing = await stage.joined()
     (fourth,) = await stage.append(1)
-    stage.hub.offer(fourth, stage.hub.epoch)
+    stage.offer(fourth)
     assert await offsets(outgoing, 1) == [4]
 
 
@@ -190,7 +194,7 @@ async def test_a_retracted_posting_is_stepped_over_when_it_is_read_late(stage: S
         created_at=clock.now(),
     )
     await stage.log.commit(Unit("test", drafts=(retract,)))
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     assert await offsets(outgoing, 2) == [2, 3]
 
 
@@ -199,7 +203,7 @@ async def test_another_epoch_ends_everybody(stage: Stage):
     ended: list[str] = []
     stage.hub.on_epoch_changed.append(lambda: ended.append(stage.hub.epoch))
     present, stage.hub.epoch = stage.hub.epoch, "of a former life"
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     assert ended == [present]
     assert stage.hub.active_rooms == 0
 
@@ -216,13 +220,13 @@ async def test_who_waited_for_what_was_pruned_is_cut_and_the_room_goes_on(stage:
     waiting, _ = await stage.joined()
     await stage.append(5)
     await prune(stage, floor)
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     assert waiting.ended
     stage.hub.leave(waiting, [ROOM])
     _, outgoing = await stage.joined()
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     (sixth,) = await stage.append(1)
-    stage.hub.offer(sixth, stage.hub.epoch)
+    stage.offer(sixth)
     assert (await offsets(outgoing, 6 - floor))[-1] == 6
 
 
@@ -233,7 +237,7 @@ async def test_a_posting_of_another_epoch_is_not_delivered_and_is_looked_into_at
     await stage.log.begin_epoch()
     committed = await stage.log.commit(Unit("test", drafts=(draft(ROOM),)))
     for posting in committed.appended[0].postings:
-        stage.hub.offer(posting, committed.epoch)
+        stage.offer(posting, committed.epoch)
     async with asyncio.timeout(10):
         await ended.wait()
     assert outgoing.empty()
@@ -243,11 +247,11 @@ async def test_a_posting_of_another_epoch_is_not_delivered_and_is_looked_into_at
 async def test_a_log_that_lacks_what_was_delivered_is_another_life(stage: Stage):
     await stage.joined()
     for posting in await stage.append(2):
-        stage.hub.offer(posting, stage.hub.epoch)
+        stage.offer(posting)
     epoch = stage.hub.epoch
     await stage.database.write(
         lambda c: c.execute(update(tables.room).where(tables.room.c.name == ROOM).values(head=1))
     )
-    await stage.hub.sweep()
+    await stage.hub.repair.sweep()
     assert stage.hub.epoch != epoch
     assert await stage.log.epoch() == stage.hub.epoch

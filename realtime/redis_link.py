@@ -1,0 +1,50 @@
+"""A link to Redis: one connection, made anew whenever it breaks, by work that runs as long as it holds."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+DEADLINE_S = 1.0
+RETRY_S = 0.5
+
+FAULTS = (RedisError, OSError, TimeoutError)
+"""What working with a connection raises when Redis, or the way to it, is at fault."""
+
+_logger = logging.getLogger(__name__)
+
+
+async def keep_linked(
+    make: Callable[[], AbstractConnection],
+    work: Callable[[AbstractConnection], Awaitable[None]],
+    broken: Callable[[], None],
+    name: str,
+) -> None:
+    """Connect and work, again and again, at most half a second apart: nobody is deaf longer than Redis is gone.
+
+    `broken` is called whenever a connection could not be had or kept.
+    """
+    told = False
+    while True:
+        connection = make()
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await connection.connect()  # type: ignore[no-untyped-call]
+            if told:
+                _logger.info("✅ [Redis] %s: 已恢复", name)
+                told = False
+            await work(connection)
+        except FAULTS as fault:
+            broken()
+            if not told:
+                _logger.warning("❌ [Redis] %s: 不可用: %s", name, type(fault).__name__)
+                _logger.debug("redis fault", exc_info=fault)
+                told = True
+        finally:
+            with suppress(*FAULTS):
+                await connection.disconnect(nowait=True)
+        await asyncio.sleep(RETRY_S * random.uniform(0.8, 1))  # noqa: S311 - no secret
