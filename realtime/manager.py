@@ -20,7 +20,7 @@ from realtime.engine import MAX_MESSAGE_BYTES, SocketServer
 from realtime.redis_link import DEADLINE_S
 from realtime.redis_listener import DEAF_S, Listener
 from realtime.redis_outbox import Outbox
-from realtime.redis_url import connections_of
+from realtime.redis_url import Endpoint
 from realtime.seal import SERVERS, SERVERS_CHANNEL, Forged, Message, Seal, channel_of, room_of
 
 TRANSPORTS = ("polling", "websocket")
@@ -46,14 +46,14 @@ class RedisManager(socketio.AsyncRedisManager):  # type: ignore[misc]
 
     def __init__(self, url: str, seal: Seal, *, verify_tls: bool = True, open_publish: bool = False) -> None:
         super().__init__(url)
-        connections = connections_of(url, verify_tls=verify_tls)
+        self._endpoint = Endpoint(url, verify_tls=verify_tls)
         self._seal = seal
         self._open_publish = open_publish
         self._background = Background()
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._started = False
-        self.outbox = Outbox(connections)
-        self.listener = Listener(connections, self._take, self._subscribed)
+        self.outbox = Outbox(self._endpoint.connection)
+        self.listener = Listener(self._endpoint.connection, self._take, self._subscribed)
         self.on_message: Callable[[Message], None] = self._emit_here
         self.on_followed: Callable[[str], None] = lambda _: None
         self.on_open_publish: Callable[[str, bytes], bool] = lambda *_: False
@@ -79,6 +79,7 @@ class RedisManager(socketio.AsyncRedisManager):  # type: ignore[misc]
         for timer in self._lingering.values():
             timer.cancel()
         await self._background.close()
+        await self._endpoint.close()
 
     @property
     def state(self) -> str:

@@ -1,7 +1,7 @@
 """Presence: who is connected on which server, told by each server to all others as it changes.
 
 Every server says twice a second that it is there, and which of its people came, went or moved; the first time, and
-whenever somebody missed a beat of it, all of them. A server that is not heard for two seconds does not count any more.
+whenever somebody missed a beat of it, all of them. A server that is silent for two seconds does not count any more.
 Its own beat, coming back through Redis, tells a server that it can hear.
 """
 
@@ -21,6 +21,7 @@ from realtime.sessions import Sessions
 
 BEAT_S = 0.5
 SILENCE_S = 2.0
+EXPIRY_S = 20.0
 _BEAT_BYTES = 32 << 10
 """Of people in one message; more go in several."""
 
@@ -98,7 +99,8 @@ class Servers:
         )
 
     def _heard(self) -> list[_Server]:
-        limit = time.monotonic() - SILENCE_S
+        """Servers that were not silent when this one could last hear; for a while, what was known then is kept."""
+        limit = max(self._heard_at - SILENCE_S, time.monotonic() - EXPIRY_S)
         return [server for server in self._servers.values() if server.heard_at >= limit]
 
     async def beat(self) -> None:
@@ -132,9 +134,6 @@ class Servers:
         self._beats += 1
         self._send({"beat": self._beats, **body})
 
-    def _ask(self, server_id: str) -> None:
-        self._send({"asked": server_id})
-
     def _send(self, body: Mapping[str, Any]) -> None:
         self._manager.tell(Message(self._id, SERVERS, None, 0, orjson.dumps(("beat", body))))
 
@@ -166,9 +165,10 @@ class Servers:
             server.whole = True
         elif beat["beat"] != server.beats + 1:
             server.whole = False
-            self._ask(origin)
         server.beats = beat["beat"]
-        if server.whole:
+        if not server.whole:
+            self._send({"asked": origin})  # at every beat: this, too, may be lost
+        else:
             for user_id, connections, rooms in beat["people"]:
                 server.put(user_id, connections, tuple(rooms))
 

@@ -40,6 +40,8 @@ class Listener:
         self._wanted: set[str] = set()
         self._changes: dict[str, bool] = {}
         self._changed = asyncio.Event()
+        self.confirmed: set[str] = set()
+        """Channels that Redis has confirmed on the present connection."""
         self.heard_at = time.monotonic()
         self.connections = 0
 
@@ -67,6 +69,7 @@ class Listener:
 
     async def _work(self, connection: AbstractConnection) -> None:
         self.connections += 1
+        self.confirmed.clear()
         self._changes = dict.fromkeys(self._wanted, True)
         self._changed.set()
         both_ways = [
@@ -120,8 +123,12 @@ class Listener:
                 turn = time.monotonic()
 
     def _take(self, reply: list[bytes]) -> None:
-        kind, channel, *rest = reply
+        kind, name, *rest = reply
+        channel = name.decode(errors="replace")
         if kind == b"message":
-            self._on_message(channel.decode(errors="replace"), rest[0])
+            self._on_message(channel, rest[0])
         elif kind == b"subscribe":
-            self._on_subscribed(channel.decode(errors="replace"))
+            self.confirmed.add(channel)
+            self._on_subscribed(channel)
+        elif kind == b"unsubscribe":
+            self.confirmed.discard(channel)
