@@ -1,6 +1,7 @@
 """The composition root: the one place where the parts are made and put together."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -221,6 +222,12 @@ def _redis_readings(manager: RedisManager | None) -> tuple[Reading, ...]:
         ("counter", "notify_redis_dropped", "Messages dropped while Redis was away", lambda: outbox.dropped),
         ("counter", "notify_redis_forged", "Messages from Redis that were not ours", lambda: manager.forged),
         ("counter", "notify_redis_listens", "Connections of the listener", lambda: listener.connections),
+        (
+            "gauge",
+            "notify_redis_silence_seconds",
+            "Since this server's own beat came back through Redis",
+            lambda: time.monotonic() - listener.heard_at,
+        ),
     )
 
 

@@ -234,6 +234,7 @@ class ServerProcess(Program):
         *,
         log_path: Path,
         redis_url: str | None = None,
+        host: str = "127.0.0.1",
         port: int | None = None,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = SERVE,
@@ -241,10 +242,11 @@ class ServerProcess(Program):
     ) -> None:
         self.database_url = database_url
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
+        self._host = host
         self._ready_within_s = ready_within_s
         settings = {
-            "HOST": "127.0.0.1",
+            "HOST": host,
             "PORT": str(self.port),
             "DATABASE_URL": database_url,
             "SECRET_KEY": SECRET_KEY,
@@ -267,7 +269,7 @@ class ServerProcess(Program):
             answer = self._readiness()
 
     def _readiness(self) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        connection = http.client.HTTPConnection(self._host, self.port, timeout=2)
         try:
             connection.request("GET", "/readyz")
             return str(connection.getresponse().status)
