@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.processes import ROOT, Program, ServerProcess, environment
+from tests.support.processes import CLIENT, Program, ServerProcess, run_command
 from tests.support.stage import Caller, logged_in, until_written
 
-CLIENT = (sys.executable, "-m", "clients.python")
 ROOMS = ("user:1", "role:annotator", "project:1", "global")
 
 
@@ -31,13 +29,8 @@ async def live(program: Program) -> None:
 
 async def send(server: ServerProcess, token: str, title: str, *rooms: str) -> None:
     to = [option for room in rooms for option in ("--to", room)]
-    process = await asyncio.create_subprocess_exec(
-        *(*CLIENT, "send", "--url", server.url, *to, "--title", title),
-        cwd=ROOT,
-        env=environment({"NOTIFY_TOKEN": token}),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    assert await process.wait() == 0
+    arguments = ("send", "--url", server.url, *to, "--title", title)
+    await asyncio.to_thread(run_command, *arguments, program=CLIENT, env={"NOTIFY_TOKEN": token})
 
 
 async def publish_many(admin: Caller, number: int) -> None:

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import Program, ServerProcess
+from tests.support.processes import CLIENT, Program, ServerProcess
 from tests.support.stage import Caller, logged_in
 
 ROOMS = ("user:1", "role:annotator", "project:1", "global")
@@ -33,7 +32,7 @@ async def publish_turn(admin: Caller, turn: int) -> None:
 async def test_whatever_ends_a_listener_the_next_run_goes_on_where_it_was(
     server: ServerProcess, tmp_path: Path
 ):
-    command = (sys.executable, "-m", "clients.python", "listen", "--url", server.url, "--json")
+    command = (*CLIENT, "listen", "--url", server.url, "--json")
     runs: list[list[dict[str, Any]]] = []
     async with logged_in(server.url, "admin") as admin, logged_in(server.url, "zhangsan") as zhangsan:
         listen = Program(

@@ -7,14 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-ROOT = Path(__file__).parents[2]
-SERVE = (sys.executable, "-m", "server", "serve")
+from tests.support.forking import ROOT, ForkedProcess, can_fork
+
+SERVER = (sys.executable, "-m", "server")
+SERVE = (*SERVER, "serve")
+CLIENT = (sys.executable, "-m", "clients.python")
 SECRET_KEY = "a secret of tests that is long enough"
 
 # Below the kernel's range for outgoing connections: no client of a stopped server takes its port meanwhile, or
@@ -53,21 +57,46 @@ def left_running() -> list["Program"]:
 
 
 def run_command(
-    *arguments: str, env: Mapping[str, str] | None = None, check: bool = True, timeout: float = 60
+    *arguments: str,
+    program: Sequence[str] = SERVER,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m server <arguments>`, run to its end. With `check`, another exit code than 0 raises ProgramError."""
-    result = subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        cwd=ROOT,
-        env=environment({"SECRET_KEY": SECRET_KEY, **(env or {})}),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    if check and result.returncode != 0:
-        raise ProgramError(f"server {' '.join(arguments)}: exit code {result.returncode}\n{result.stderr}")
+    command = (*program, *arguments)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = start_process(
+            command, environment({"SECRET_KEY": SECRET_KEY, **(env or {})}), output.fileno(), errors.fileno()
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        output.seek(0)
+        errors.seek(0)
+        result = subprocess.CompletedProcess(command, code, output.read(), errors.read())
+    if check and code != 0:
+        raise ProgramError(f"{' '.join(command)}: exit code {code}\n{result.stderr}")
     return result
+
+
+def start_process(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    stdout: int,
+    stderr: int,
+    *,
+    cwd: Path = ROOT,
+    **account: Any,
+) -> "subprocess.Popen[bytes] | ForkedProcess":
+    """Start a command with these files as its output and nothing to read."""
+    if can_fork(command):
+        return ForkedProcess(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+    return subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, **account
+    )
 
 
 class _Log:
@@ -124,7 +153,7 @@ class Program:
         self._env = environment(env)
         self._cwd = cwd
         self._account = {"user": user, "group": user, "extra_groups": ()} if user else {}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._log: _Log | None = None
 
     @property
@@ -149,18 +178,14 @@ class Program:
         """Start, and return when it is ready for work."""
         if self.running:
             raise RuntimeError(f"{self} runs already")
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=self._cwd,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            **self._account,
-        )
-        self._log = _Log(self._process.stdout, self.log_path)
+        reading, writing = os.pipe()
+        try:
+            self._process = start_process(
+                self._command, self._env, writing, writing, cwd=self._cwd, **self._account
+            )
+        finally:
+            os.close(writing)
+            self._log = _Log(os.fdopen(reading, errors="replace"), self.log_path)
         _running.add(self)
         try:
             self._wait_until_ready()

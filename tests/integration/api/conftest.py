@@ -7,58 +7,30 @@ from pathlib import Path
 import pytest
 
 from core.domain.principals import OPERATOR, Scope
-from server.app import administration, migrate_database
-from server.settings import Settings, read_settings
+from server.app import administration
 from tests.support.http import Api, bearer, log_in
-from tests.support.processes import SECRET_KEY, ServerProcess
+from tests.support.processes import ServerProcess
+from tests.support.stage import settings_for
 
 METRICS_TOKEN = "a token of tests for metrics"
 
 
-def settings_for(database_url: str) -> Settings:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", database_url)
-        patch.setenv("SECRET_KEY", SECRET_KEY)
-        return read_settings()
-
-
-def load_demo(database_url: str) -> None:
-    """What the commands `migrate` and `demo` do, in a fraction of their time."""
-    settings = settings_for(database_url)
-
-    async def load() -> None:
-        await migrate_database(settings)
-        async with administration(settings) as operator:
-            await operator.load_demo()
-
-    asyncio.run(load())
-
-
-@pytest.fixture(scope="session")
-def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database with the demo in it, to be copied."""
-    path = tmp_path_factory.mktemp("demo") / "demo.db"
-    load_demo(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture(scope="module")
-def database(demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def database(sqlite_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a database with the demo in it; a module may put another in its place."""
     path = tmp_path_factory.mktemp("api") / "log.db"
-    shutil.copy(demo_database, path)
+    shutil.copy(sqlite_demo, path)
     return f"sqlite:///{path}"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database_of_each_kind(request, demo_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def database_of_each_kind(request, sqlite_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """For modules whose tests run on both kinds: what one chokes on, the other swallows."""
     if request.param == "sqlite":
-        copy = shutil.copy(demo_database, tmp_path_factory.mktemp("api") / "log.db")
+        copy = shutil.copy(sqlite_demo, tmp_path_factory.mktemp("api") / "log.db")
         return f"sqlite:///{copy}"
-    url = request.getfixturevalue("postgres_cluster").create_database()
-    load_demo(url)
-    return url
+    template = request.getfixturevalue("postgres_demo")
+    return request.getfixturevalue("postgres_cluster").create_database(template)
 
 
 @pytest.fixture(scope="module")
