@@ -22,7 +22,7 @@ from typing import Any
 import engineio
 import orjson
 import socketio
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from engineio import packet as eio_packet
 from engineio.async_drivers import aiohttp as aiohttp_driver
 from socketio import packet as sio_packet
@@ -98,6 +98,9 @@ class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         await self.handler(self)
         return self._sock
 
+    async def close(self) -> None:
+        await self._sock.close(code=self.server.close_code)
+
     async def wait(self) -> str:
         message = await self._sock.receive()
         data = message.data
@@ -118,6 +121,9 @@ class _Engine(engineio.AsyncServer):  # type: ignore[misc]
         """The configured origins and the server's own: never everybody, and never what X-Forwarded-Host says."""
         scheme = environ["wsgi.url_scheme"].partition(",")[0].strip()
         return [*(self.cors_allowed_origins or ()), f"{scheme}://{environ.get('HTTP_HOST', '')}"]
+
+    close_code = WSCloseCode.OK
+    """What WebSockets that we close say."""
 
     def create_queue(self, *_: Any, **__: Any) -> OutgoingQueue:
         return OutgoingQueue()
@@ -180,6 +186,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             transport.abort()
         if not socket.upgraded:
             self._closing.start(self._close_polling(eio_sid), "close polling")
+
+    def go_away(self) -> None:
+        """The server is stopping: WebSockets that we close from now on say so (1001)."""
+        self.eio.close_code = WSCloseCode.GOING_AWAY
 
     async def cut_everybody(self, _: web.Application) -> None:
         """Cut whoever is still there when the program ends, who may be nobody's session: nobody holds it up."""

@@ -57,6 +57,7 @@ from server.health import health_routes
 from server.jwks import CHECK_S, opened_keys
 from server.metrics import Metrics, metrics_route
 from server.settings import Settings
+from server.stopping import last_answers
 
 
 @asynccontextmanager
@@ -249,6 +250,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         application = build_application(
             services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
         )
+        application.middlewares.insert(0, last_answers(lambda: gateway.stopping))
         application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
         application.add_routes(
             [*health_routes(hub, lambda: gateway.stopping), metrics_route(metrics, settings.metrics_token)]
