@@ -122,6 +122,11 @@ class _Engine(engineio.AsyncServer):  # type: ignore[misc]
         scheme = environ["wsgi.url_scheme"].partition(",")[0].strip()
         return [*(self.cors_allowed_origins or ()), f"{scheme}://{environ.get('HTTP_HOST', '')}"]
 
+    id_prefix = ""
+
+    def generate_id(self) -> str:
+        return f"{self.id_prefix}{super().generate_id()}"
+
     close_code = WSCloseCode.OK
     """What WebSockets that we close say."""
 
@@ -153,12 +158,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
     """A python-socketio server that is safe to leave open to the internet.
 
     `on_connected(sid, eio_sid)` is called once the CONNECT packet is on its way, so that whatever it sends comes
-    after it. With `strict`, a connect handler accepts only by returning True.
+    after it. With `strict`, a connect handler accepts only by returning True. `name` begins every connection's id.
     """
 
-    def __init__(self, *, strict: bool = True, **options: Any) -> None:
+    def __init__(self, *, strict: bool = True, name: str = "", **options: Any) -> None:
         super().__init__(serializer=_Packet, async_handlers=False, always_connect=False, **options)
         self._strict = strict
+        self.eio.id_prefix = f"{name}." if name else ""
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._closing = Background()
         self.on_connected: Callable[[str, str], None] | None = None

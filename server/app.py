@@ -185,6 +185,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ping_interval_s=settings.ping_interval_s,
             ping_timeout_s=settings.ping_timeout_s,
             redis_url=settings.redis_url,
+            name=settings.server_name,
         )
         hub, sessions = Hub(log, identity, background), Sessions()
         replay = Replay(hub, log, identity)
@@ -248,7 +249,10 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ("counter", "notify_cleared", "Expired contents emptied", lambda: retention.cleared),
         )
         application = build_application(
-            services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
+            services,
+            hosts=AllowedHosts(settings.allowed_hosts),
+            cors_origins=settings.cors_origins,
+            trusted_proxies=settings.trusted_proxies,
         )
         application.middlewares.insert(0, last_answers(lambda: gateway.stopping))
         application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
