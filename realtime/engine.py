@@ -32,6 +32,7 @@ from realtime.background import Background
 
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
+MAX_PACKETS_AT_ONCE = 16
 CONNECT_DEADLINE_S = 10.0
 RESERVED_EVENTS = ("connect", "disconnect")
 _HANDLER_DEADLINE_S = 5.0
@@ -45,6 +46,7 @@ class OutgoingQueue(asyncio.Queue[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.size_bytes = 0
+        self._taken = 0
         self._drained: asyncio.Event | None = None
 
     async def wait_empty(self) -> None:
@@ -58,6 +60,17 @@ class OutgoingQueue(asyncio.Queue[Any]):
         """Nobody will take anything any more: let those go who wait for it."""
         if self._drained is not None:
             self._drained.set()
+
+    async def get(self) -> Any:
+        self._taken = 0
+        return await super().get()
+
+    def get_nowait(self) -> Any:
+        """The engine takes whatever there is; of one poll, python-socketio's client accepts no more than this."""
+        if self._taken >= MAX_PACKETS_AT_ONCE:
+            raise asyncio.QueueEmpty
+        self._taken += 1
+        return super().get_nowait()
 
     def _put(self, item: Any) -> None:
         self.size_bytes += _size(item)
