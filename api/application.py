@@ -5,7 +5,7 @@ from collections.abc import Collection
 from aiohttp import web
 
 from api import audit, auth, inbox, keys, notifications, people, presence, projects, sessions
-from api.context import SERVICES, Services
+from api.context import SERVICES, TRUSTED_PROXIES, Services
 from api.cors import cross_origin
 from api.hosts import AllowedHosts, host_check
 from api.middleware import authentication, refusals
@@ -28,10 +28,14 @@ ROUTES: tuple[Route, ...] = (
 
 
 def build_application(
-    services: Services, *, hosts: AllowedHosts, cors_origins: Collection[str] = ()
+    services: Services,
+    *,
+    hosts: AllowedHosts,
+    cors_origins: Collection[str] = (),
+    trusted_proxies: int = 0,
 ) -> web.Application:
     """The application with everything under /api/v1. Health, metrics and sockets are added by the caller, and are
-    answered under the same hosts.
+    answered under the same hosts. `trusted_proxies` is how many of our own every request comes through.
     """
     documented = (*ROUTES, document_route(ROUTES))
     private = frozenset(route.handler for route in documented if not route.public)
@@ -40,5 +44,6 @@ def build_application(
         middlewares=[host_check(hosts), cross_origin(cors_origins), refusals, authentication(private)],
     )
     application[SERVICES] = services
+    application[TRUSTED_PROXIES] = trusted_proxies
     add_routes(application, documented)
     return application

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from core.domain import addresses
 from core.domain.principals import Principal
 from core.services.audit import AuditService
 from core.services.identity import IdentityService
@@ -38,6 +39,7 @@ class Services:
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
+TRUSTED_PROXIES: web.AppKey[int] = web.AppKey("trusted_proxies", int)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 
@@ -48,6 +50,12 @@ def services(request: web.Request) -> Services:
 def principal(request: web.Request) -> Principal:
     """The authenticated caller; only on routes that need one."""
     return request[PRINCIPAL]
+
+
+def client_address(request: web.Request) -> str:
+    """The address of whoever asked: of the connection, or what the trusted proxies before it say."""
+    forwarded_for = request.headers.getall("X-Forwarded-For", ())
+    return addresses.client_address(request.remote, forwarded_for, request.config_dict[TRUSTED_PROXIES])
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

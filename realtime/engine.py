@@ -22,7 +22,7 @@ from typing import Any, Self
 import engineio
 import orjson
 import socketio
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from engineio import packet as eio_packet
 from engineio.async_drivers import aiohttp as aiohttp_driver
 from socketio import packet as sio_packet
@@ -32,6 +32,7 @@ from realtime.background import Background
 
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
+MAX_PACKETS_AT_ONCE = 16
 CONNECT_DEADLINE_S = 10.0
 RESERVED_EVENTS = ("connect", "disconnect")
 _HANDLER_DEADLINE_S = 5.0
@@ -45,6 +46,7 @@ class OutgoingQueue(asyncio.Queue[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.size_bytes = 0
+        self._taken = 0
         self._drained: asyncio.Event | None = None
 
     async def wait_empty(self) -> None:
@@ -58,6 +60,17 @@ class OutgoingQueue(asyncio.Queue[Any]):
         """Nobody will take anything any more: let those go who wait for it."""
         if self._drained is not None:
             self._drained.set()
+
+    async def get(self) -> Any:
+        self._taken = 0
+        return await super().get()
+
+    def get_nowait(self) -> Any:
+        """The engine takes whatever there is; of one poll, python-socketio's client accepts no more than this."""
+        if self._taken >= MAX_PACKETS_AT_ONCE:
+            raise asyncio.QueueEmpty
+        self._taken += 1
+        return super().get_nowait()
 
     def _put(self, item: Any) -> None:
         self.size_bytes += _size(item)
@@ -101,6 +114,9 @@ class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         await self.handler(self)
         return self._sock
 
+    async def close(self) -> None:
+        await self._sock.close(code=self.server.close_code)
+
     async def wait(self) -> str:
         message = await self._sock.receive()
         data = message.data
@@ -121,6 +137,14 @@ class _Engine(engineio.AsyncServer):  # type: ignore[misc]
         """The configured origins and the server's own: never everybody, and never what X-Forwarded-Host says."""
         scheme = environ["wsgi.url_scheme"].partition(",")[0].strip()
         return [*(self.cors_allowed_origins or ()), f"{scheme}://{environ.get('HTTP_HOST', '')}"]
+
+    id_prefix = ""
+
+    def generate_id(self) -> str:
+        return f"{self.id_prefix}{super().generate_id()}"
+
+    close_code = WSCloseCode.OK
+    """What WebSockets that we close say."""
 
     def create_queue(self, *_: Any, **__: Any) -> OutgoingQueue:
         return OutgoingQueue()
@@ -150,12 +174,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
     """A python-socketio server that is safe to leave open to the internet.
 
     `on_connected(sid, eio_sid)` is called once the CONNECT packet is on its way, so that whatever it sends comes
-    after it. With `strict`, a connect handler accepts only by returning True.
+    after it. With `strict`, a connect handler accepts only by returning True. `name` begins every connection's id.
     """
 
-    def __init__(self, *, strict: bool = True, **options: Any) -> None:
+    def __init__(self, *, strict: bool = True, name: str = "", **options: Any) -> None:
         super().__init__(serializer=_Packet, async_handlers=False, always_connect=False, **options)
         self._strict = strict
+        self.eio.id_prefix = f"{name}." if name else ""
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._closing = Background()
         self.on_connected: Callable[[str, str], None] | None = None
@@ -183,6 +208,10 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             transport.abort()
         if not socket.upgraded:
             self._closing.start(self._close_polling(eio_sid), "close polling")
+
+    def go_away(self) -> None:
+        """The server is stopping: WebSockets that we close from now on say so (1001)."""
+        self.eio.close_code = WSCloseCode.GOING_AWAY
 
     async def cut_everybody(self, _: web.Application) -> None:
         """Cut whoever is still there when the program ends, who may be nobody's session: nobody holds it up."""

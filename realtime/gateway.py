@@ -81,7 +81,7 @@ class Gateway:
     def _connected(self, sid: str, eio_sid: str) -> None:
         admitted: tuple[Principal, Claim] | None = self._server.environ[eio_sid].pop(_ADMITTED, None)
         outgoing = self._server.outgoing(eio_sid)
-        if admitted is None or outgoing is None:
+        if admitted is None or outgoing is None or self.stopping:
             self._server.abort(eio_sid)
             return
         principal, claim = admitted
@@ -132,10 +132,13 @@ class Gateway:
         for session in self._sessions:
             session.end(reason, retry=True, retry_ms=self._pace.spread_ms())
 
-    def stop(self) -> None:
-        """Let nobody in any more, and send everybody elsewhere."""
+    def stop(self) -> int:
+        """Let nobody in any more, and send everybody elsewhere; how many sessions those are."""
         self.stopping = True
+        self._server.go_away()
+        sessions = len(self._sessions)
         self._end_all("server_stopping")
+        return sessions
 
     async def wait_gone(self) -> None:
         """Return when the last session is gone."""

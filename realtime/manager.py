@@ -174,14 +174,17 @@ def build_socket_server(
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     manager: RedisManager | None = None,
     strict: bool = True,
+    name: str = "",
 ) -> SocketServer:
     """The bare hardened Socket.IO server, without handlers of ours.
 
     `cors_origins` are the origins that browsers may come from beside the server's own; never everybody.
+    With a `name`, connections have ids that begin with it and a dot, by which a balancer finds this server again.
     """
     options: dict[str, Any] = {} if manager is None else {"client_manager": manager}
     return SocketServer(
         strict=strict,
+        name=name,
         async_mode="aiohttp",
         # None, not []: python-engineio takes an empty list for "do not check at all".
         cors_allowed_origins=list(cors_origins) or None,

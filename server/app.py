@@ -61,6 +61,7 @@ from server.jwks import CHECK_S, opened_keys
 from server.metrics import Metrics, Reading, metrics_route
 from server.pulse import Pulse
 from server.settings import Settings
+from server.stopping import last_answers
 
 
 @asynccontextmanager
@@ -176,6 +177,19 @@ def _manager(settings: Settings) -> RedisManager | None:
     )
 
 
+def _application(settings: Settings, services: Services, metrics: Metrics, health: Health) -> web.Application:
+    application = build_application(
+        services,
+        hosts=AllowedHosts(settings.allowed_hosts),
+        cors_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    application.middlewares.insert(0, last_answers(health.is_stopping))
+    application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
+    application.add_routes([*health.routes(), metrics_route(metrics, settings.metrics_token)])
+    return application
+
+
 def _pace(settings: Settings) -> Pace:
     return Pace(
         heartbeat_s=settings.heartbeat_s,
@@ -256,6 +270,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             ping_interval_s=settings.ping_interval_s,
             ping_timeout_s=settings.ping_timeout_s,
             manager=manager,
+            name=settings.server_name,
         )
         hub, sessions = Hub(log, identity, background), Sessions()
         replay = Replay(hub, log, identity)
@@ -301,16 +316,8 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         retention = RetentionService(log, SqlRetention(database), timedelta(days=settings.retention_days))
         pulse = Pulse()
         metrics = Metrics(*_readings(hub, sessions, log, retention, pulse), *_redis_readings(manager))
-        application = build_application(
-            services, hosts=AllowedHosts(settings.allowed_hosts), cors_origins=settings.cors_origins
-        )
-        application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
-        application.add_routes(
-            [
-                *Health(hub.repair, manager, pulse, lambda: gateway.stopping).routes(),
-                metrics_route(metrics, settings.metrics_token),
-            ]
-        )
+        health = Health(hub.repair, manager, pulse, lambda: gateway.stopping)
+        application = _application(settings, services, metrics, health)
         sockets.attach(application)
         application.on_shutdown.append(sockets.cut_everybody)
         await hub.start()

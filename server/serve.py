@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from contextlib import suppress
+import time
 
 from aiohttp import web
 
@@ -12,9 +12,9 @@ from server.app import started_server
 from server.pulse import Watchdog
 from server.runner import Runner
 from server.settings import Settings
+from server.stopping import ARRIVING_S, REQUESTS_S, end_hard_later, send_away
 
 BACKLOG = 4096
-SHUTDOWN_TIMEOUT_S = 5.0
 
 _logger = logging.getLogger(__name__)
 
@@ -26,23 +26,27 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with started_server(settings) as server:
         watchdog = Watchdog(server.pulse)
-        runner = Runner(server.application, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+        runner = Runner(server.application, shutdown_timeout=REQUESTS_S)
         await runner.setup()
         watchdog.start()
         try:
-            await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+            site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+            await site.start()
             gc.collect()
             gc.freeze()
             _logger.info("🚀 [Startup] 服务已启动: http://%s:%d", _shown_host(settings.host), settings.port)
             await stop.wait()
             _logger.info("🛑 [Shutdown] 正在停止")
-            server.gateway.stop()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
-                    await server.gateway.wait_gone()
+            end_hard_later()
+            began = time.monotonic()
+            # The port stays open until the sessions have gone: meanwhile a balancer sees /readyz say 503.
+            await send_away(server.gateway)
+            await site.stop()
+            await asyncio.sleep(ARRIVING_S)
         finally:
             await runner.cleanup()
             watchdog.stop()
+    _logger.info("🛑 [Shutdown] 已停止", extra={"took_s": round(time.monotonic() - began, 3)})
 
 
 def _shown_host(host: str) -> str:

@@ -22,6 +22,7 @@ from server.issuers import read_issuers
 from server.urls import is_loopback, split_url
 
 MIN_SECRET_BYTES = 32
+_MAX_PROXIES = 16
 _MAX_RETENTION_DAYS = 36_500
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
 _TRANSPORTS = ("polling", "websocket")
@@ -43,6 +44,8 @@ class Settings:
 
     host: str
     port: int
+    server_name: str
+    trusted_proxies: int
     database_url: str
     redis_url: str | None
     redis_tls_verify: bool
@@ -88,6 +91,8 @@ def read_settings() -> Settings:
             validate=validate.Length(min=1),  # an empty one would be every address
         ),
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
+        "server_name": env.str("SERVER_NAME", None, validate=_check_name),
+        "trusted_proxies": env.int("TRUST_PROXY", 0, validate=validate.Range(0, _MAX_PROXIES)),
         "database_url": env.str("DATABASE_URL", _DEFAULT_DATABASE, validate=_check_database),
         "redis_url": env.str("REDIS_URL", None, validate=_check_redis),
         "redis_tls_verify": env.bool("REDIS_TLS_VERIFY", True),
@@ -126,6 +131,7 @@ def read_settings() -> Settings:
         "cors_origins": origins,
         "allowed_hosts": (*values["allowed_hosts"], *_hosts_known(origins)),
         "transports": tuple(values["transports"]),
+        "server_name": values["server_name"] or str(values["port"]),
         "roles": frozenset(values["roles"]),
     }
     settings = Settings(**{**values, **lists})
@@ -221,6 +227,11 @@ def _check_redis(url: str) -> None:
         part.password or parse_qs(part.query).get("password") or is_loopback(part.hostname) for part in parts
     ):
         raise ValidationError("Redis on another machine needs a password: redis://:password@host.")
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name):
+        raise ValidationError("Up to 32 letters, digits, - and _: it stands in addresses.")
 
 
 def _check_utf8(text: str) -> None:

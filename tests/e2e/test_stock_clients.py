@@ -10,7 +10,8 @@ import pytest
 import socketio
 
 from tests.support.processes import ROOT, Program, ServerProcess
-from tests.support.stage import logged_in
+from tests.support.stage import Recorder, logged_in, until
+from tests.support.wire import live_wire
 
 JS = ROOT / "tests" / "e2e" / "js"
 
@@ -54,6 +55,24 @@ async def test_a_javascript_client_that_resumes(server: ServerProcess, tmp_path:
             titles = [n["title"] for n in events(client, "notification")]
             assert titles == ["missed 0", "missed 1", "missed 2", "live"]
             assert events(client, "session")[0]["recovered"]["user:1"] is True
+
+
+async def test_a_polling_python_client_can_be_sent_much_at_once(sqlite_server: ServerProcess):
+    """It takes no more than 16 packets of one answer, and gives the connection up over a longer one."""
+    url = sqlite_server.url
+    async with logged_in(url, "admin") as admin, logged_in(url, "zhangsan") as zhangsan:
+        async with live_wire(url, zhangsan.token) as wire:
+            claim = {key: wire.of("session")[0][key] for key in ("epoch", "position")}
+        for number in range(50):
+            await admin.publish("user:1", title=f"{number}")
+        heard, ended = Recorder(), Recorder()
+        client = socketio.AsyncClient(reconnection=False)
+        client.on("notification", heard.append)
+        client.on("disconnect", ended.append)
+        await client.connect(url, auth={"token": zhangsan.token, **claim}, transports=["polling"])
+        await until(lambda: len(heard) >= 50 or ended)
+        await client.disconnect()
+        assert [notification["title"] for notification in heard] == [f"{number}" for number in range(50)]
 
 
 async def test_a_javascript_client_is_told_why_it_is_refused(server: ServerProcess, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 import socketio
 from aiohttp import ClientError
 
+from tests.support import crowd
+from tests.support.postgres import PostgresCluster
 from tests.support.processes import ROOT, Program, ServerProcess
-from tests.support.stage import Caller, Recorder, logged_in, until
+from tests.support.proxy import TcpProxy
+from tests.support.stage import PASSWORD, Caller, Recorder, demo_server, log_in, logged_in, until
 from tests.support.wire import Wire, live_wire, opened_wire
 
 STOPS_WITHIN_S = 5
@@ -55,6 +59,71 @@ async def test_it_ends_within_seconds_whoever_is_connected_and_tells_those_who_l
         stuck.socket._conn.transport.resume_reading()
     assert took_s < STOPS_WITHIN_S
     await asyncio.to_thread(server.start)
+
+
+async def test_with_a_thousand_clients_of_all_kinds_it_still_ends_within_seconds(
+    sqlite_server: ServerProcess, tmp_path: Path
+):
+    """Some poll, some do not read, some never log in, some publish what never arrives."""
+    async with logged_in(sqlite_server.url, "admin") as admin:
+        # In few rooms: it is not the joining that is to be seen.
+        person, deaf = [await new_person(admin, name) for name in ("wenjing", "yonggang")]
+        tokens = {"TOKEN": person.token, "DEAF_TOKEN": deaf.token}
+        command = (sys.executable, "-m", "tests.support.crowd", sqlite_server.url)
+        with Program(command, log_path=tmp_path / "crowd.log", env=tokens) as clients:
+            await asyncio.to_thread(clients.wait_for_log, "ready", timeout=60)
+            for _ in range(30):
+                await admin.publish(f"user:{deaf.user['id']}", content="x" * 9_000)
+            began = time.monotonic()
+            exit_code = await asyncio.to_thread(sqlite_server.stop)
+            took_s = time.monotonic() - began
+            await asyncio.to_thread(clients.wait_for_log, "{", timeout=20)
+    assert exit_code == 0
+    assert took_s < STOPS_WITHIN_S
+    assert json.loads(clients.lines[-1]) == {
+        "websocket server_stopping 1001": crowd.LISTENING,
+        "polling server_stopping": crowd.POLLING,
+        "deaf": crowd.DEAF,
+        "silent": crowd.SILENT,
+        "hanging": crowd.HANGING,
+    }
+    said = [line for line in sqlite_server.lines if "[Shutdown]" in line]
+    assert f"sessions={crowd.SESSIONS} " in said[1]
+    assert float(said[-1].rpartition("took_s=")[2]) < STOPS_WITHIN_S
+
+
+async def new_person(admin: Caller, username: str) -> Caller:
+    status, answer = await admin.call(
+        "POST", "users", {"username": username, "password": PASSWORD, "name": username}
+    )
+    assert status == 201, answer
+    return await log_in(admin.http, admin.url.removesuffix("/api/v1"), username)
+
+
+async def test_a_database_that_hangs_does_not_hold_up_the_end(
+    postgres_cluster: PostgresCluster, postgres_demo: str, tmp_path: Path
+):
+    async with TcpProxy(postgres_cluster.create_database(postgres_demo)) as database:
+        server = demo_server(database.url, tmp_path)
+        await asyncio.to_thread(server.start)
+        async with (
+            logged_in(server.url, "zhangsan") as zhangsan,
+            logged_in(server.url, "admin") as admin,
+            live_wire(server.url, zhangsan.token) as wire,
+        ):
+            await admin.publish("user:1")
+            database.hole()
+            epoch = wire.of("session")[0]["epoch"]
+            assert (await wire.call("ack", {"epoch": epoch, "position": {"user:1": 1}}))["ok"]
+            publishing = asyncio.create_task(admin.publish("user:1"))
+            await database.swallowed.wait()
+            began = time.monotonic()
+            await asyncio.to_thread(server.stop)
+            assert time.monotonic() - began < STOPS_WITHIN_S
+            await wire.until(lambda: wire.closed)
+            check_goodbye(wire.of("session")[-1])
+            with pytest.raises((ClientError, AssertionError)):
+                await publishing
 
 
 def check_goodbye(session: dict[str, Any]) -> None:

@@ -40,7 +40,8 @@ def faults(read):
 def test_without_any_it_runs_alone_on_this_machine(read):
     settings = read()
 
-    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert (settings.host, settings.port, settings.server_name) == ("127.0.0.1", 8000, "8000")
+    assert settings.trusted_proxies == 0
     assert settings.database_url == "sqlite:///var/notify.db"
     assert settings.uses_sqlite
     assert settings.redis_url is None
@@ -51,6 +52,21 @@ def test_without_any_it_runs_alone_on_this_machine(read):
     assert (settings.ping_interval_s, settings.ping_timeout_s, settings.heartbeat_s) == (30, 20, 30)
     assert (settings.retry_first_ms, settings.retry_max_ms, settings.retry_tries) == (3_000, 30_000, 10)
     assert (settings.retention_days, settings.retention_check_s) == (90, 60)
+
+
+def test_a_process_is_named_after_its_port_unless_it_is_told(read):
+    assert read(PORT="8003").server_name == "8003"
+    assert read(SERVER_NAME="a-1").server_name == "a-1"
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "ä", "x" * 33, "a/b"])
+def test_a_name_has_to_fit_into_an_address(faults, name):
+    assert [fault.partition(":")[0] for fault in faults(SERVER_NAME=name)] == ["SERVER_NAME"]
+
+
+@pytest.mark.parametrize("number", ["-1", "true", "17", ""])
+def test_trusted_proxies_are_a_small_number(faults, number):
+    assert [fault.partition(":")[0] for fault in faults(TRUST_PROXY=number)] == ["TRUST_PROXY"]
 
 
 def test_the_secret_is_made_once_under_the_databases_folder_for_the_owner_only(read, tmp_path):
