@@ -21,6 +21,7 @@ from realtime.redis_link import DEADLINE_S
 from realtime.redis_listener import DEAF_S, Listener
 from realtime.redis_outbox import Outbox
 from realtime.redis_url import Endpoint
+from realtime.rooms import RoomIndex
 from realtime.seal import SERVERS, SERVERS_CHANNEL, Forged, Message, Seal, channel_of, room_of
 
 TRANSPORTS = ("polling", "websocket")
@@ -31,7 +32,11 @@ MAX_BODY_BYTES = 8 << 10
 _logger = logging.getLogger(__name__)
 
 
-class RedisManager(socketio.AsyncRedisManager):  # type: ignore[misc]
+class LocalManager(RoomIndex, socketio.AsyncManager):  # type: ignore[misc]
+    """The rooms of one process."""
+
+
+class RedisManager(RoomIndex, socketio.AsyncRedisManager):  # type: ignore[misc]
     """Rooms whose members may be on several servers, which tell each other by Redis.
 
     Clients enter and leave rooms on their own server only, and nothing is done to one because Redis says so: what
@@ -181,7 +186,6 @@ def build_socket_server(
     `cors_origins` are the origins that browsers may come from beside the server's own; never everybody.
     With a `name`, connections have ids that begin with it and a dot, by which a balancer finds this server again.
     """
-    options: dict[str, Any] = {} if manager is None else {"client_manager": manager}
     return SocketServer(
         strict=strict,
         name=name,
@@ -193,7 +197,7 @@ def build_socket_server(
         ping_interval=ping_interval_s,
         ping_timeout=ping_timeout_s,
         max_http_buffer_size=max_message_bytes,
+        client_manager=LocalManager() if manager is None else manager,
         logger=False,
         engineio_logger=False,
-        **options,
     )
