@@ -1,173 +1,45 @@
-"""The hardened Socket.IO server: python-socketio with its private hooks taken hold of in this one module.
+"""The hardened Socket.IO server: python-socketio with its private hooks taken hold of, here and in the modules beside.
 
 Changed against the library, each for a fault seen:
 - connect fails closed: nothing a handler does by mistake lets a client in, and a refused one leaves nothing;
-- a socket that goes away while it connects does not stay as a ghost;
-- frames after the end, a second CONNECT, acknowledgements and binary are not served;
+- a socket that goes away while it connects does not stay as a ghost, and a reaper looks for those that did;
+- the CONNECT packet is the first thing a client hears, also when its handler emits;
+- frames after the end, a second CONNECT and acknowledgements are not served; binary only when asked for, and bounded;
 - a client cannot call the handlers of connect and disconnect by sending events of these names;
-- who never sends CONNECT is cut after ten seconds;
-- outgoing queues know their size in bytes, so that a slow reader can be cut;
-- no per-message compression, which costs 20 MB for 100 connections;
-- the origins that browsers may come from are the configured ones and the server's own, nobody else's say.
+- who is in no namespace for ten seconds is cut;
+- nothing is emitted to everybody by leaving out the room.
 
-The versions are pinned exactly; `tests/integration/realtime/test_engine.py` fails when a hook moves.
+`realtime.transports` has the Engine.IO server below it. The versions are pinned exactly;
+`tests/integration/realtime/test_engine.py` fails when a hook moves.
 """
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Self
+from typing import Any
 
-import engineio
-import orjson
 import socketio
 from aiohttp import WSCloseCode, web
-from engineio import packet as eio_packet
-from engineio.async_drivers import aiohttp as aiohttp_driver
 from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from realtime.background import Background
+from realtime.connection import Connection
+from realtime.outgoing import EventPacket, OutgoingQueue
+from realtime.packets import BinaryPacket, TextPacket
+from realtime.transports import Engine
+
+__all__ = ["MAX_MESSAGE_BYTES", "NAMESPACE", "EventPacket", "OutgoingQueue", "SocketServer"]
 
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
-MAX_PACKETS_AT_ONCE = 16
 CONNECT_DEADLINE_S = 10.0
+REAP_INTERVAL_S = 10.0
 RESERVED_EVENTS = ("connect", "disconnect")
 _HANDLER_DEADLINE_S = 5.0
+_MAX_GREETINGS = 100
 
 _logger = logging.getLogger(__name__)
-
-
-class OutgoingQueue(asyncio.Queue[Any]):
-    """What waits to be sent to one client: as the engine expects it, and with its size in bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size_bytes = 0
-        self._taken = 0
-        self._drained: asyncio.Event | None = None
-
-    async def wait_empty(self) -> None:
-        """Return when the writer has taken everything; at once if there is nothing."""
-        if self.size_bytes:
-            self._drained = self._drained or asyncio.Event()
-            self._drained.clear()
-            await self._drained.wait()
-
-    def abandon(self) -> None:
-        """Nobody will take anything any more: let those go who wait for it."""
-        if self._drained is not None:
-            self._drained.set()
-
-    async def get(self) -> Any:
-        self._taken = 0
-        return await super().get()
-
-    def get_nowait(self) -> Any:
-        """The engine takes whatever there is; of one poll, python-socketio's client accepts no more than this."""
-        if self._taken >= MAX_PACKETS_AT_ONCE:
-            raise asyncio.QueueEmpty
-        self._taken += 1
-        return super().get_nowait()
-
-    def _put(self, item: Any) -> None:
-        self.size_bytes += _size(item)
-        super()._put(item)
-
-    def _get(self) -> Any:
-        item = super()._get()
-        self.size_bytes -= _size(item)
-        if self._drained is not None and not self.size_bytes:
-            self._drained.set()
-        return item
-
-
-def _size(item: Any) -> int:
-    if isinstance(item, EventPacket):
-        return item.size_bytes
-    return len(item.data) if item is not None and isinstance(item.data, str) else 0
-
-
-class EventPacket(eio_packet.Packet):  # type: ignore[misc]
-    """An event of our namespace, the JSON of `[event, payload]`; any number of connections can share it."""
-
-    def __init__(self, body: bytes) -> None:
-        super().__init__(eio_packet.MESSAGE, f"2{body.decode()}")
-        self.size_bytes = len(body)
-
-    @classmethod
-    def of(cls, event: str, payload: Any) -> Self:
-        return cls(orjson.dumps((event, payload)))
-
-
-class _WebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
-    """The engine's WebSocket without compression, with a bound on messages, refusing what is not text."""
-
-    async def __call__(self, environ: dict[str, Any]) -> web.StreamResponse:
-        # The engine forgets the transport, and keeps the request that began the session: after an upgrade from
-        # polling that is another connection. Kicking somebody needs this one.
-        self.handler.__self__.websocket_transport = environ["aiohttp.request"].transport
-        self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=False)
-        await self._sock.prepare(environ["aiohttp.request"])
-        await self.handler(self)
-        return self._sock
-
-    async def close(self) -> None:
-        await self._sock.close(code=self.server.close_code)
-
-    async def wait(self) -> str:
-        message = await self._sock.receive()
-        data = message.data
-        if not isinstance(data, str) or not data or data[0] not in "0123456":
-            # OSError is what the engine takes for a closed connection: it cleans up and logs nothing.
-            raise OSError
-        return data
-
-
-class _Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """The Engine.IO server with our queue, our WebSocket and our origins."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._async: dict[str, Any] = {**self._async, "websocket": _WebSocket}
-
-    def _cors_allowed_origins(self, environ: dict[str, Any]) -> list[str]:
-        """The configured origins and the server's own: never everybody, and never what X-Forwarded-Host says."""
-        scheme = environ["wsgi.url_scheme"].partition(",")[0].strip()
-        return [*(self.cors_allowed_origins or ()), f"{scheme}://{environ.get('HTTP_HOST', '')}"]
-
-    id_prefix = ""
-
-    def generate_id(self) -> str:
-        return f"{self.id_prefix}{super().generate_id()}"
-
-    close_code = WSCloseCode.OK
-    """What WebSockets that we close say."""
-
-    def create_queue(self, *_: Any, **__: Any) -> OutgoingQueue:
-        return OutgoingQueue()
-
-
-class _Packet(sio_packet.Packet):  # type: ignore[misc]
-    """Socket.IO packets through orjson; binary attachments are refused."""
-
-    uses_binary_events = False
-
-    class json:  # noqa: N801 - the library's name for it
-        @staticmethod
-        def dumps(value: Any, **_: Any) -> str:
-            return orjson.dumps(value).decode()
-
-        @staticmethod
-        def loads(text: str) -> Any:
-            return orjson.loads(text)
-
-    def decode(self, encoded_packet: str) -> int:
-        if encoded_packet[:1] in ("5", "6"):
-            raise ValueError("Binary is not accepted.")
-        return int(super().decode(encoded_packet))
 
 
 class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
@@ -175,39 +47,48 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     `on_connected(sid, eio_sid)` is called once the CONNECT packet is on its way, so that whatever it sends comes
     after it. With `strict`, a connect handler accepts only by returning True. `name` begins every connection's id.
+    Clients may send binary attachments of at most `max_attachment_bytes` an event.
     """
 
-    def __init__(self, *, strict: bool = True, name: str = "", **options: Any) -> None:
-        super().__init__(serializer=_Packet, async_handlers=False, always_connect=False, **options)
+    eio: Engine
+
+    def __init__(
+        self, *, strict: bool = True, name: str = "", max_attachment_bytes: int = 0, **options: Any
+    ) -> None:
+        packets = BinaryPacket if max_attachment_bytes else TextPacket
+        super().__init__(serializer=packets, async_handlers=False, always_connect=False, **options)
         self._strict = strict
         self.eio.id_prefix = f"{name}." if name else ""
+        self._max_attachment_bytes = max_attachment_bytes
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._closing = Background()
+        self._greetings: dict[str, list[tuple[Any, ...]]] = {}
+        self._reaping = False
+        self.reaped = 0
         self.on_connected: Callable[[str, str], None] | None = None
 
-    def _engineio_server_class(self) -> type[_Engine]:
-        return _Engine
+    def _engineio_server_class(self) -> type[Engine]:
+        return Engine
+
+    @property
+    def connections(self) -> int:
+        """How many Engine.IO connections there are, of clients that are let in and of others."""
+        return len(self.eio.sockets)
 
     def outgoing(self, eio_sid: str) -> OutgoingQueue | None:
         """The queue of a connection, None when it is gone."""
-        socket = self.eio.sockets.get(eio_sid)
-        return None if socket is None or socket.closed else socket.queue
+        connection = self._connection(eio_sid)
+        return None if connection is None else connection.queue
 
     def transport(self, eio_sid: str) -> str:
         """How a connection is carried: `polling` or `websocket`."""
-        socket = self.eio.sockets.get(eio_sid)
-        return "websocket" if socket is not None and socket.upgraded else "polling"
+        connection = self.eio.sockets.get(eio_sid)
+        return "websocket" if connection is not None and connection.upgraded else "polling"
 
     def abort(self, eio_sid: str) -> None:
         """Cut the connection at once: nothing gentler works on a peer that does not read."""
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is None:
-            return
-        transport = getattr(socket, "websocket_transport", None)
-        if transport is not None:
-            transport.abort()
-        if not socket.upgraded:
-            self._closing.start(self._close_polling(eio_sid), "close polling")
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None:
+            connection.cut()
 
     def go_away(self) -> None:
         """The server is stopping: WebSockets that we close from now on say so (1001)."""
@@ -220,55 +101,147 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def hang_up(self, eio_sid: str, grace_s: float) -> None:
         """Close the connection behind what waits to be sent; cut it if that takes longer than the grace."""
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is None:
-            return
-        if socket.upgraded:
-            # The writer's own sign for the end: it sends what is before it, then closes the WebSocket.
-            socket.queue.put_nowait(None)
-            asyncio.get_running_loop().call_later(grace_s, self.abort, eio_sid)
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is not None:
+            connection.hang_up(grace_s)
+
+    async def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+        ignore_queue: bool = False,  # noqa: FBT001, FBT002 - as the library has it
+    ) -> None:
+        """Emit to a room, or to some. What a connect handler emits to its own client follows the CONNECT packet.
+
+        Raises `ValueError` without a room, which for the library is everybody, also those who are not let in; and for
+        a callback, which stays for ever when a client does not answer.
+        """
+        audience = to or room
+        if not audience or (isinstance(audience, list | tuple) and not all(audience)):
+            raise ValueError("An emit needs a room.")
+        if callback is not None:
+            raise ValueError("Clients are not asked to acknowledge.")
+        greetings = self._greetings.get(audience) if isinstance(audience, str) else None
+        if greetings is None:
+            await super().emit(
+                event, data, room=audience, skip_sid=skip_sid, namespace=namespace, ignore_queue=ignore_queue
+            )
+        elif len(greetings) < _MAX_GREETINGS:
+            greetings.append((event, data, audience, None, skip_sid, namespace))
         else:
-            self._closing.start(self._close_polled(eio_sid, socket.queue, grace_s), "close polling")
+            raise ValueError("Too much for somebody who is not let in yet.")
 
-    async def _close_polled(self, eio_sid: str, outgoing: OutgoingQueue, grace_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await outgoing.wait_empty()
-        await self._close_polling(eio_sid)
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:  # noqa: FBT001, FBT002
+        """End a client's stay in a namespace, and its connection if it was in no other."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace or NAMESPACE)
+        await super().disconnect(sid, namespace, ignore_queue)
+        if eio_sid is not None and not self._is_somewhere(eio_sid):
+            self.hang_up(eio_sid, CONNECT_DEADLINE_S)
 
-    async def _close_polling(self, eio_sid: str) -> None:
-        """The CLOSE packet ends a pending poll; the sid is unknown afterwards."""
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
-            await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
-            self.eio.sockets.pop(eio_sid, None)
+    def _connection(self, eio_sid: str) -> Connection | None:
+        """A connection that still takes and gives."""
+        connection = self.eio.sockets.get(eio_sid)
+        return None if connection is None or connection.ending or eio_sid not in self.environ else connection
 
-    def _is_open(self, eio_sid: str) -> bool:
-        socket = self.eio.sockets.get(eio_sid)
-        return eio_sid in self.environ and socket is not None and not (socket.closed or socket.closing)
+    def _is_somewhere(self, eio_sid: str) -> bool:
+        return any(
+            self.manager.sid_from_eio_sid(eio_sid, namespace) for namespace in self.manager.get_namespaces()
+        )
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        if not self._reaping:
+            self._reaping = True
+            self.eio.background.repeat(self.reap, REAP_INTERVAL_S, "reaper")
         await super()._handle_eio_connect(eio_sid, environ)
+        self._expect_connect(eio_sid)
+
+    def _expect_connect(self, eio_sid: str) -> None:
+        """Cut the connection unless it is let in somewhere within the deadline."""
+        self._expect_no_more(eio_sid)
         loop = asyncio.get_running_loop()
         self._deadlines[eio_sid] = loop.call_later(CONNECT_DEADLINE_S, self._connect_late, eio_sid)
+
+    def _expect_no_more(self, eio_sid: str) -> None:
+        if deadline := self._deadlines.pop(eio_sid, None):
+            deadline.cancel()
 
     def _connect_late(self, eio_sid: str) -> None:
         self._deadlines.pop(eio_sid, None)
         self.abort(eio_sid)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        if not self._is_open(eio_sid):
+        connection = self._connection(eio_sid)
+        if connection is None:
             return
         try:
-            await super()._handle_eio_message(eio_sid, data)
+            await self._take(eio_sid, data)
         except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
             _logger.info("malformed packet", extra={"reason": type(error).__name__})
-            self.abort(eio_sid)
+            connection.refuse()
+
+    async def _take(self, eio_sid: str, data: str | bytes) -> None:
+        """Handle one packet, or one of its attachments. Raises what the library raises for malformed ones."""
+        packet = self._binary_packet.get(eio_sid)
+        if isinstance(data, str):
+            if packet is not None:
+                raise ValueError("An attachment is missing.")
+            packet = self.packet_class(encoded_packet=data)
+            if packet.attachment_count:
+                if not self.manager.is_connected(self._sid(eio_sid, packet.namespace), self._name(packet)):
+                    raise ValueError("Binary of somebody who is not let in.")
+                self._binary_packet[eio_sid] = packet
+                return
+        else:
+            if packet is None:
+                raise ValueError("An attachment of nothing.")
+            if sum(map(len, packet.attachments)) + len(data) > self._max_attachment_bytes:
+                raise ValueError("Too much in attachments.")
+            if not packet.add_attachment(data):
+                return
+            del self._binary_packet[eio_sid]
+        await self._dispatch(eio_sid, packet)
+
+    async def _dispatch(self, eio_sid: str, packet: Any) -> None:
+        namespace = self._name(packet)
+        match packet.packet_type:
+            case sio_packet.CONNECT:
+                await self._handle_connect(eio_sid, namespace, packet.data)
+            case sio_packet.DISCONNECT:
+                await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
+                if not self._is_somewhere(eio_sid):
+                    self._expect_connect(eio_sid)
+            case sio_packet.EVENT | sio_packet.BINARY_EVENT:
+                await self._handle_event(eio_sid, namespace, packet.id, packet.data)
+            case sio_packet.ACK | sio_packet.BINARY_ACK:
+                pass  # nobody was asked for one
+            case _:
+                raise ValueError("Not a packet that a client sends.")
+
+    @staticmethod
+    def _name(packet: Any) -> str:
+        return packet.namespace or NAMESPACE
+
+    def _sid(self, eio_sid: str, namespace: str | None) -> str | None:
+        sid: str | None = self.manager.sid_from_eio_sid(eio_sid, namespace or NAMESPACE)
+        return sid
 
     async def _handle_event(self, eio_sid: str, namespace: str | None, id_: int | None, data: Any) -> None:
-        if data[0] in RESERVED_EVENTS:
-            raise ValueError("The name of an event of ours.")
+        if not isinstance(data, list) or not isinstance(data[0], str) or data[0] in RESERVED_EVENTS:
+            raise ValueError("Not an event that a client sends.")
         await super()._handle_event(eio_sid, namespace, id_, data)
+
+    async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+        """Call a handler. What it raises is its own fault: the client keeps its connection, and gets no answer."""
+        try:
+            return await super()._trigger_event(event, namespace, *args)
+        except Exception:
+            _logger.exception("event handler failed", extra={"event_name": event[:100]})
+            return self.not_handled
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
         namespace = namespace or NAMESPACE
@@ -277,15 +250,17 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             return
         sid = await self.manager.pre_connect(eio_sid, namespace)
         if sid is None:
-            self.abort(eio_sid)
-            return
+            raise ValueError("A second CONNECT.")
         accepted = refused = False
+        self._greetings[sid] = []
         try:
             async with asyncio.timeout(_HANDLER_DEADLINE_S):
                 answer = await self._ask(sid, eio_sid, namespace, data)
-            accepted = (answer is True or (answer is not False and not self._strict)) and self._is_open(
-                eio_sid
-            )
+            accepted = answer is True or (answer is not False and not self._strict)
+            accepted = accepted and self._connection(eio_sid) is not None
+            refused = answer is False and not self._strict
+            if refused:
+                await self._refuse(eio_sid, namespace, Refused().error_args)
         except Refused as refusal:
             refused = True
             await self._refuse(eio_sid, namespace, refusal.error_args)
@@ -293,27 +268,34 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             # The edge of the connect handler: whatever it raised, nobody was let in. The client may try again.
             _logger.exception("connect handler failed")
         finally:
-            if not (accepted or refused):
-                self.abort(eio_sid)
+            greetings = self._greetings.pop(sid)
             if not accepted:
                 await self.manager.disconnect(sid, namespace, ignore_queue=True)
+                if not refused:
+                    self.abort(eio_sid)
         if accepted:
-            await self._accept(sid, eio_sid, namespace)
+            await self._accept(sid, eio_sid, namespace, greetings)
 
     async def _ask(self, sid: str, eio_sid: str, namespace: str, data: Any) -> object:
-        environ = self.environ[eio_sid]
-        handler, args = self._get_event_handler("connect", namespace, (sid, environ, data))
+        asked = (sid, self.environ[eio_sid], data)
+        handler, args = self._get_event_handler("connect", namespace, asked)
         if handler is None:
-            return namespace != NAMESPACE or not self._strict
+            found, args = self._get_namespace_handler(namespace, asked)
+            if found is None or not hasattr(found, "on_connect"):
+                return not self._strict
+            handler = found.on_connect
+        if not self._strict and not _takes(handler, args):
+            args = args[:-1]  # one of before there was a payload of CONNECT
         answer: object | Awaitable[object] = handler(*args)
         return await answer if isinstance(answer, Awaitable) else answer
 
-    async def _accept(self, sid: str, eio_sid: str, namespace: str) -> None:
-        if deadline := self._deadlines.pop(eio_sid, None):
-            deadline.cancel()
+    async def _accept(self, sid: str, eio_sid: str, namespace: str, greetings: list[tuple[Any, ...]]) -> None:
+        self._expect_no_more(eio_sid)
         packet = self.packet_class(sio_packet.CONNECT, {"sid": sid}, namespace=namespace)
         await self._send_packet(eio_sid, packet)
         await self.manager.connect(sid, namespace)
+        for greeting in greetings:
+            await self.emit(*greeting)
         if self.on_connected is not None and namespace == NAMESPACE:
             self.on_connected(sid, eio_sid)
 
@@ -331,9 +313,30 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             raise
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: Any) -> None:
-        if deadline := self._deadlines.pop(eio_sid, None):
-            deadline.cancel()
+        self._expect_no_more(eio_sid)
+        self._binary_packet.pop(eio_sid, None)
         await super()._handle_eio_disconnect(eio_sid, reason)
+
+    async def reap(self) -> None:
+        """Drop whatever is kept of connections that are gone, by whatever way they went unnoticed."""
+        here = self.eio.sockets.keys()
+        members = {
+            eio_sid
+            for namespace in list(self.manager.get_namespaces())
+            for _, eio_sid in self.manager.get_participants(namespace, None)
+        }
+        for eio_sid in (members | self.environ.keys()) - here:
+            self.reaped += 1
+            _logger.warning("a ghost was dropped")
+            await self._handle_eio_disconnect(eio_sid, self.reason.TRANSPORT_ERROR)
 
     async def _handle_ack(self, *_: Any) -> None:
         """Acknowledgements are not served: we never ask for any, and an unknown one corrupts the counter."""
+
+
+def _takes(handler: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    try:
+        inspect.signature(handler).bind(*args)
+    except TypeError:
+        return False
+    return True

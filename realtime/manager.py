@@ -170,13 +170,14 @@ class RedisManager(RoomIndex, socketio.AsyncRedisManager):  # type: ignore[misc]
         self._background.start(emitting, "emit")
 
 
-def build_socket_server(
+def build_socket_server(  # noqa: PLR0913 - the options of a builder
     *,
     cors_origins: Sequence[str] = (),
     transports: Sequence[str] = TRANSPORTS,
     ping_interval_s: float = 30,
     ping_timeout_s: float = 20,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
+    max_attachment_bytes: int = 0,
     manager: RedisManager | None = None,
     strict: bool = True,
     name: str = "",
@@ -189,6 +190,7 @@ def build_socket_server(
     return SocketServer(
         strict=strict,
         name=name,
+        max_attachment_bytes=max_attachment_bytes,
         async_mode="aiohttp",
         # None, not []: python-engineio takes an empty list for "do not check at all".
         cors_allowed_origins=list(cors_origins) or None,

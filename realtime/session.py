@@ -13,8 +13,6 @@ from core.domain.principals import Principal, User
 from core.domain.runs import Runs, contains
 from realtime.engine import EventPacket, OutgoingQueue, SocketServer
 
-MAX_UNSENT_PACKETS = 500
-MAX_UNSENT_BYTES = 1 << 20
 MAX_HELD_PACKETS = 200
 MAX_HELD_BYTES = 256 << 10
 END_GRACE_S = 1.0
@@ -95,11 +93,10 @@ class Session:
         """Put a packet into the client's queue; a client with too much unsent is cut, and resumes."""
         if self.ended:
             return
-        outgoing = self._outgoing
-        if outgoing.qsize() >= MAX_UNSENT_PACKETS or outgoing.size_bytes >= MAX_UNSENT_BYTES:
+        if self._outgoing.is_full:
             self.cut("slow_consumer")
             return
-        outgoing.put_nowait(packet)
+        self._outgoing.put_nowait(packet)
 
     def emit(self, event: str, payload: Any) -> None:
         self.send(EventPacket.of(event, payload))

@@ -121,20 +121,24 @@ class Node:
 class _Socket:
     """What the server's engine sees of a link."""
 
-    closing = False
     upgraded = True
-    connected = True
 
     def __init__(self, link: "Link") -> None:
-        self.websocket_transport = link
+        self._link = link
         self.queue = OutgoingQueue()
+        self.send = self.queue.put_nowait
 
     @property
-    def closed(self) -> bool:
-        return self.websocket_transport.closed
+    def ending(self) -> bool:
+        return self._link.closed
 
-    async def send(self, packet: Any) -> None:
-        await self.queue.put(packet)
+    def cut(self, _: str | None = None) -> None:
+        self._link.abort()
+
+    refuse = cut
+
+    def hang_up(self, _: float) -> None:
+        self._link.end()
 
 
 class Link:
@@ -144,6 +148,7 @@ class Link:
         self.node = node
         self.sid = new_id()
         self.closed = False
+        self.ended = False
         self._socket = _Socket(self)
         self.accepted: bool | None = None
         self._on_wire = on_wire
@@ -166,8 +171,8 @@ class Link:
         await self.node.sockets._handle_eio_message(self.sid, packet)
 
     async def _pump(self) -> None:
-        while (packet := await self._socket.queue.get()) is not None:
-            self._receive(packet.data)
+        while not self.ended or not self._socket.queue.empty():
+            self._receive((await self._socket.queue.get()).data)
         self.abort()
 
     def _receive(self, text: str) -> None:
@@ -180,6 +185,12 @@ class Link:
             self.deliver(event, payload)
         else:
             self.accepted = text[0] == _CONNECTED
+
+    def end(self) -> None:
+        """Close behind what is on its way."""
+        self.ended = True
+        if self._socket.queue.empty():
+            self.abort()
 
     def abort(self) -> None:
         if self.closed:

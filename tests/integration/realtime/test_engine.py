@@ -6,102 +6,20 @@ Also the contract with the libraries' private hooks: each of these fails when a 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime import engine
-from realtime.engine import EventPacket, SocketServer
-from realtime.manager import build_socket_server
-
-DEADLINE_S = 10
-
-
-@dataclass
-class Served:
-    server: SocketServer
-    url: str
-    http: ClientSession
-    gone: list[str] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def socket(self) -> AsyncIterator[ClientWebSocketResponse]:
-        """A WebSocket that has read its handshake, and sent nothing yet."""
-        async with self.http.ws_connect(f"{self.url}?EIO=4&transport=websocket") as socket:
-            assert (await receive(socket)).startswith("0")
-            yield socket
-
-    def leftovers(self) -> dict[str, Any]:
-        """Everything the libraries may keep of a client; empty once nobody is there."""
-        manager = self.server.manager
-        rooms = {name: dict(room) for name, room in manager.rooms.get("/", {}).items() if room}
-        return {
-            "rooms": rooms,
-            "pending": manager.pending_connect,
-            "environ": list(self.server.environ),
-            "sockets": [sid for sid, socket in self.server.eio.sockets.items() if not socket.closed],
-        }
-
-
-NOTHING_LEFT = {"rooms": {}, "pending": {}, "environ": [], "sockets": []}
-
-
-@asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[Served]:
-    server = build_socket_server(**options)
-    application = web.Application()
-    server.attach(application)
-    runner = web.AppRunner(application, shutdown_timeout=1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    async with ClientSession() as http:
-        served = Served(server, f"http://127.0.0.1:{port}/socket.io/", http)
-
-        async def disconnected(sid: str, _reason: str) -> None:
-            served.gone.append(sid)
-
-        server.on("disconnect", disconnected)
-        yield served
-    await server.shutdown()
-    await runner.cleanup()
+from realtime.engine import EventPacket
+from tests.support.bare import DEADLINE_S, Served, accept, closed, nothing_left, receive, serving
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     async with serving() as found:
         yield found
-
-
-async def receive(socket: ClientWebSocketResponse) -> str:
-    async with asyncio.timeout(DEADLINE_S):
-        message = await socket.receive()
-    assert message.type is WSMsgType.TEXT, message
-    return str(message.data)
-
-
-async def closed(socket: ClientWebSocketResponse) -> list[str]:
-    """What still came before the connection was closed."""
-    came = []
-    async with asyncio.timeout(DEADLINE_S):
-        while (message := await socket.receive()).type is WSMsgType.TEXT:
-            came.append(message.data)
-    return came
-
-
-async def nothing_left(served: Served) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while served.leftovers() != NOTHING_LEFT:
-            await asyncio.sleep(0)
-
-
-async def accept(*_: Any) -> bool:
-    return True
 
 
 async def test_the_connect_packet_is_the_first_thing_a_client_hears(served: Served):
@@ -275,7 +193,7 @@ async def test_abort_ends_a_polling_client(served: Served):
     assert (await (await served.http.get(poll)).text()).startswith("40")
     waiting = asyncio.create_task(served.http.get(poll))
     async with asyncio.timeout(DEADLINE_S):
-        while not served.server.outgoing(sid)._getters:
+        while served.server.eio.sockets[sid].polling._waiting is None:
             await asyncio.sleep(0)
     served.server.abort(sid)
     assert (await (await asyncio.wait_for(waiting, DEADLINE_S)).text()) in ("1", "6")
@@ -294,7 +212,8 @@ async def test_the_queue_knows_its_size_and_when_it_is_empty():
     packet = EventPacket.of("n", {"title": "任务"})
     queue.put_nowait(packet)
     queue.put_nowait(packet)
-    assert queue.size_bytes == 2 * len('["n",{"title":"任务"}]'.encode())
+    frame = 2 + len('42["n",{"title":"任务"}]'.encode())
+    assert queue.size_bytes == 2 * frame
     waiting = asyncio.create_task(queue.wait_empty())
     await queue.get()
     assert not waiting.done()

@@ -39,23 +39,48 @@ class _Guarded(dict):
 
 async def _step(manager, action, client, room, namespace):
     """What the step answered or raised."""
-    sid = manager.sid_from_eio_sid(client, namespace)
     try:
-        if action == "connect":
-            return await manager.pre_connect(client, namespace)
-        if action == "close":
-            return await manager.close_room(room, namespace)
-        if sid is None:
-            return None
-        if action == "accept":
-            return await manager.connect(sid, namespace) if manager.is_pre_connected(sid, namespace) else None
-        if action == "disconnect":
-            manager.pre_disconnect(sid, namespace)
-            return await manager.disconnect(sid, namespace)
-        work = manager.enter_room if action == "enter" else manager.leave_room
-        return await work(sid, namespace, room)
+        return await _ACTIONS[action](
+            manager, client, manager.sid_from_eio_sid(client, namespace), room, namespace
+        )
     except (ValueError, KeyError) as error:
         return type(error)
+
+
+async def _connect(manager, client, _sid, _room, namespace):
+    return await manager.pre_connect(client, namespace)
+
+
+async def _accept(manager, _client, sid, _room, namespace):
+    return await manager.connect(sid, namespace) if manager.is_pre_connected(sid, namespace) else None
+
+
+async def _enter(manager, _client, sid, room, namespace):
+    return await manager.enter_room(sid, namespace, room) if sid else None
+
+
+async def _leave(manager, _client, sid, room, namespace):
+    return await manager.leave_room(sid, namespace, room)
+
+
+async def _close(manager, _client, _sid, room, namespace):
+    return await manager.close_room(room, namespace)
+
+
+async def _disconnect(manager, _client, sid, _room, namespace):
+    if sid:
+        manager.pre_disconnect(sid, namespace)
+        await manager.disconnect(sid, namespace)
+
+
+_ACTIONS = {
+    "connect": _connect,
+    "accept": _accept,
+    "enter": _enter,
+    "leave": _leave,
+    "close": _close,
+    "disconnect": _disconnect,
+}
 
 
 def _known(manager):

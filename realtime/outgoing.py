@@ -1,0 +1,190 @@
+"""What is on its way to one client: packets as they are on the wire, and the queue in front of its transport."""
+
+import asyncio
+import base64
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import orjson
+
+MAX_UNSENT_PACKETS = 500
+MAX_UNSENT_BYTES = 1 << 20
+
+_FIN_TEXT, _FIN_BINARY = 0x81, 0x82
+_LENGTH_16, _LENGTH_64 = 126, 127
+
+
+class OutgoingPacket:
+    """One Engine.IO packet, encoded once as a whole WebSocket frame; any number of connections can share it."""
+
+    __slots__ = ("_header_bytes", "wire")
+
+    def __init__(self, content: str | bytes) -> None:
+        """`content` is what a WebSocket message holds: text with the packet type in front, or bytes."""
+        is_text = isinstance(content, str)
+        self._set(content.encode() if isinstance(content, str) else content, is_text=is_text)
+
+    def _set(self, payload: bytes, *, is_text: bool) -> None:
+        header = frame_header(_FIN_TEXT if is_text else _FIN_BINARY, len(payload))
+        self._header_bytes = len(header)
+        self.wire = header + payload
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.wire)
+
+    @property
+    def payload(self) -> bytes:
+        """As a polling client gets it."""
+        payload = self.wire[self._header_bytes :]
+        return payload if self.wire[0] == _FIN_TEXT else b"b" + base64.b64encode(payload)
+
+    @property
+    def data(self) -> str:
+        """The Socket.IO packet."""
+        return self.payload[1:].decode()
+
+
+class EventPacket(OutgoingPacket):
+    """An event of our namespace, the JSON of `[event, payload]`."""
+
+    __slots__ = ()
+
+    def __init__(self, body: bytes) -> None:
+        self._set(b"42" + body, is_text=True)
+
+    @classmethod
+    def of(cls, event: str, payload: Any) -> Self:
+        return cls(orjson.dumps((event, payload)))
+
+
+def frame_header(first: int, length: int) -> bytes:
+    """The head of a WebSocket frame from a server, RFC 6455 section 5.2."""
+    if length < _LENGTH_16:
+        return bytes((first, length))
+    if length < 1 << 16:
+        return bytes((first, _LENGTH_16)) + length.to_bytes(2)
+    return bytes((first, _LENGTH_64)) + length.to_bytes(8)
+
+
+class OutgoingQueue:
+    """The packets that wait for one client, in order, and how many bytes they are.
+
+    A carrier that can write sets `write`, which takes a packet at once or says that it cannot, and `backlog`, which
+    says how many bytes it took and still holds. What it does not take at once waits here.
+    """
+
+    def __init__(self) -> None:
+        self._packets: deque[OutgoingPacket] = deque()
+        self._queued_bytes = 0
+        self._stirred: asyncio.Event | None = None
+        self._emptied: asyncio.Event | None = None
+        self._abandoned = False
+        self.write: Callable[[OutgoingPacket], bool] | None = None
+        self.backlog: Callable[[], int] = _nothing
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    def empty(self) -> bool:
+        return not self._packets
+
+    @property
+    def size_bytes(self) -> int:
+        """What waits here and in the carrier's hands."""
+        return self._queued_bytes + self.backlog()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits than any client is owed: it is to be cut, and resumes."""
+        return len(self._packets) >= MAX_UNSENT_PACKETS or self.size_bytes >= MAX_UNSENT_BYTES
+
+    def put_nowait(self, packet: OutgoingPacket) -> None:
+        if self._abandoned:
+            return
+        if self.write is not None and not self._packets and self.write(packet):
+            return
+        self._packets.append(packet)
+        self._queued_bytes += packet.size_bytes
+        self.stir()
+
+    def put_first(self, packet: OutgoingPacket) -> None:
+        """For the carrier's own packets, such as a ping: data that waits does not hold them up."""
+        if self._abandoned:
+            return
+        if self.write is not None and self.write(packet):
+            return
+        self.give_back([packet])
+
+    def give_back(self, packets: Iterable[OutgoingPacket]) -> None:
+        """Put packets that were taken and did not arrive in front again, in their order."""
+        returned = list(packets)
+        self._packets.extendleft(reversed(returned))
+        self._queued_bytes += sum(packet.size_bytes for packet in returned)
+        self.stir()
+
+    def take(self, max_packets: int, max_bytes: int) -> list[OutgoingPacket]:
+        """What waits, from the front: as many as fit, at least one if there is any."""
+        taken: list[OutgoingPacket] = []
+        size_bytes = 0
+        while (
+            self._packets
+            and len(taken) < max_packets
+            and (not taken or size_bytes + self._packets[0].size_bytes <= max_bytes)
+        ):
+            taken.append(self.get_nowait())
+            size_bytes += taken[-1].size_bytes
+        return taken
+
+    def get_nowait(self) -> OutgoingPacket:
+        packet = self._packets.popleft()
+        self._queued_bytes -= packet.size_bytes
+        if not self._packets:
+            self._tell(self._emptied)
+        return packet
+
+    async def get(self) -> OutgoingPacket:
+        await self.wait_filled()
+        return self.get_nowait()
+
+    async def wait_filled(self) -> None:
+        """Return when something waits."""
+        while not self._packets:
+            await self.wait_stirred()
+
+    async def wait_stirred(self) -> None:
+        """Return when something came, or when somebody stirred."""
+        self._stirred = self._stirred or asyncio.Event()
+        self._stirred.clear()
+        await self._stirred.wait()
+
+    def stir(self) -> None:
+        """Let everybody look again who waits for something to come."""
+        self._tell(self._stirred)
+
+    async def wait_empty(self) -> None:
+        """Return when the carrier has taken everything; at once if there is nothing."""
+        while self._packets and not self._abandoned:
+            self._emptied = self._emptied or asyncio.Event()
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def abandon(self) -> None:
+        """Nobody will take anything any more: let go of what waits, and of those who wait for it."""
+        self._abandoned = True
+        self.write = None
+        self.backlog = _nothing
+        self._packets.clear()
+        self._queued_bytes = 0
+        self._tell(self._emptied)
+        self.stir()
+
+    @staticmethod
+    def _tell(event: asyncio.Event | None) -> None:
+        if event is not None:
+            event.set()
+
+
+def _nothing() -> int:
+    return 0

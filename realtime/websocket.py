@@ -1,0 +1,121 @@
+"""One WebSocket as a carrier of packets: it writes at once what the transport takes, and never holds much."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from realtime.background import Background
+from realtime.outgoing import OutgoingPacket, OutgoingQueue, frame_header
+
+HIGH_WATER_BYTES = 64 << 10
+"""What the transport may hold before the queue waits; and about what the kernel may hold unsent."""
+CLOSE_GRACE_S = 1.0
+
+_FIN_CLOSE = 0x88
+
+
+class WebSocket:
+    """Without compression, which costs 20 MB for 100 connections, and with a bound on messages."""
+
+    def __init__(self, max_message_bytes: int, background: Background) -> None:
+        self.response = web.WebSocketResponse(
+            max_msg_size=max_message_bytes, compress=False, timeout=CLOSE_GRACE_S
+        )
+        self._background = background
+        self._queue = OutgoingQueue()
+        self._draining = False
+        self._written_bytes = 0
+        self._drained_bytes = 0
+        self._drained_at = 0.0
+
+    async def open(self, request: web.Request) -> None:
+        """Answer the handshake. Raises `HTTPBadRequest` for none, and `ConnectionError` when the client has gone."""
+        await self.response.prepare(request)
+        self._protocol = request.protocol
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("The client has gone.")
+        self._transport: asyncio.Transport = transport
+        transport.set_write_buffer_limits(HIGH_WATER_BYTES)
+        limit_unsent(transport)
+
+    def carry(self, queue: OutgoingQueue) -> None:
+        """Write what waits in the queue, and from now on what is put into it."""
+        self._queue = queue
+        queue.write, queue.backlog = self._write, self._transport.get_write_buffer_size
+        if not queue.empty():
+            self._start_draining()
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None when there will be no more."""
+        message = await self.response.receive()
+        return message.data if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else None
+
+    def send(self, packet: OutgoingPacket) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(packet.wire)
+            self._written_bytes += packet.size_bytes
+
+    def close(self, code: int = WSCloseCode.OK) -> None:
+        """Say goodbye behind what was written, and cut whoever does not take it within a second."""
+        if not self._transport.is_closing():
+            self._transport.write(frame_header(_FIN_CLOSE, 2) + code.to_bytes(2))
+            self._transport.close()
+            asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self.abort)
+
+    def abort(self) -> None:
+        """Cut the connection, whatever waits."""
+        self._transport.abort()
+
+    def is_stuck(self, now: float, patience_s: float) -> bool:
+        """Whether bytes wait, and none of them got any further within the patience. To be asked often."""
+        backlog = self._transport.get_write_buffer_size()
+        drained = self._written_bytes - backlog
+        if not backlog or drained > self._drained_bytes:
+            self._drained_bytes, self._drained_at = drained, now
+        return now - self._drained_at > patience_s
+
+    def _write(self, packet: OutgoingPacket) -> bool:
+        """Write the packet, or say that it has to wait: then the queue is drained as the peer reads."""
+        if self._is_writable():
+            self.send(packet)
+            return True
+        self._start_draining()
+        return False
+
+    def _is_writable(self) -> bool:
+        return not self._draining and self._has_room()
+
+    def _has_room(self) -> bool:
+        return (
+            not self._protocol.writing_paused and self._transport.get_write_buffer_size() <= HIGH_WATER_BYTES
+        )
+
+    def _start_draining(self) -> None:
+        if not self._draining:
+            self._draining = True
+            self._background.start(self._drain(), "drain")
+
+    async def _drain(self) -> None:
+        try:
+            while not self._queue.empty():
+                await asyncio.sleep(0)  # uvloop flushes, and pauses, only between two turns
+                await self._protocol._drain_helper()  # noqa: SLF001 - aiohttp has no other way to wait for it
+                while not self._queue.empty() and self._has_room():
+                    self.send(self._queue.get_nowait())
+        except ConnectionError:
+            pass  # whoever reads from it hears of the end too, and cleans up
+        finally:
+            self._draining = False
+
+
+def limit_unsent(transport: asyncio.Transport) -> None:
+    """Keep the kernel from taking megabytes that the peer does not read: they would be invisible to every limit."""
+    option: Any = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    connection = transport.get_extra_info("socket")
+    if option is not None and connection is not None:
+        with suppress(OSError):  # not TCP
+            connection.setsockopt(socket.IPPROTO_TCP, option, HIGH_WATER_BYTES)
