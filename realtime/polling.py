@@ -16,6 +16,9 @@ MAX_ANSWER_BYTES = 256 << 10
 DEADLINE_S = 10.0
 """How long an answer may take to be taken, and a body to arrive."""
 
+_TURNS_TO_NOTICE = 2
+"""After so many turns the loop has told of a client that has gone by now, to whom the kernel would still let us write."""
+
 _SEPARATOR = "\x1e"
 _HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
@@ -56,6 +59,8 @@ class Polling:
         try:
             while self._must_wait(request):
                 await self._connection.queue.wait_stirred()
+            for _ in range(_TURNS_TO_NOTICE):
+                await asyncio.sleep(0)
             async with self._answering:
                 if self._waiting is not request or _has_gone(request):
                     return web.Response(status=400)  # which nobody will read
@@ -138,10 +143,11 @@ async def _arrives(request: web.Request, response: web.Response) -> bool:
         async with asyncio.timeout(DEADLINE_S):
             await response.prepare(request)
             await response.write_eof()
+            has_arrived = not transport.is_closing()
             transport.set_write_buffer_limits(0)  # writing is paused now if anything is left
             if protocol.writing_paused:
                 await protocol._drain_helper()  # noqa: SLF001 - aiohttp has no other way to wait for it
-            has_arrived = not protocol.writing_paused
+                has_arrived = not protocol.writing_paused
             transport.set_write_buffer_limits()
     except TimeoutError:
         transport.abort()

@@ -20,6 +20,7 @@ class Served:
     server: SocketServer
     url: str
     http: ClientSession
+    port: int
     gone: list[str] = field(default_factory=list)
 
     @asynccontextmanager
@@ -106,7 +107,7 @@ async def serving(**options: Any) -> AsyncIterator[Served]:
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
     async with ClientSession() as http:
-        served = Served(server, f"http://127.0.0.1:{port}/socket.io/", http)
+        served = Served(server, f"http://127.0.0.1:{port}/socket.io/", http, port)
 
         async def disconnected(sid: str, _reason: str) -> None:
             served.gone.append(sid)
