@@ -22,7 +22,7 @@ class WebSocket:
 
     def __init__(self, max_message_bytes: int, background: Background) -> None:
         self.response = web.WebSocketResponse(
-            max_msg_size=max_message_bytes, compress=False, timeout=CLOSE_GRACE_S
+            max_msg_size=max_message_bytes, compress=False, autoclose=False, timeout=CLOSE_GRACE_S
         )
         self._background = background
         self._queue = OutgoingQueue()

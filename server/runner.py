@@ -9,6 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from api.middleware import refused
+from realtime.turnstile import Turnstile
+
+_ENDS_A_TURN = 64
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -31,14 +34,25 @@ class Runner(web.AppRunner):
         server = super().server
         if server is None:
             return None
-        options: dict[str, Any] = {"loop": asyncio.get_running_loop(), "access_log": None}
+        options: dict[str, Any] = {
+            "loop": asyncio.get_running_loop(),
+            "access_log": None,
+            "turnstile": Turnstile(_ENDS_A_TURN),
+        }
         return partial(_Connection, server, **options)
 
 
 class _Connection(web.RequestHandler):
     """One connection. What the parser refuses reaches no middleware: a line over 8 KiB, an unknown method."""
 
-    __slots__ = ()
+    __slots__ = ("_turnstile",)
+
+    def __init__(self, *args: Any, turnstile: Turnstile, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._turnstile = turnstile
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._turnstile.enter(partial(super().connection_lost, exc))
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         fault = options.get("exc_info")
