@@ -4,14 +4,19 @@ Also the contract with the libraries' private hooks: each of these fails when a 
 """
 
 import asyncio
+import inspect
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import engineio
 import pytest
+import socketio
+from aiohttp.base_protocol import BaseProtocol
+from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from realtime import engine
+from realtime import connection, engine, packets, rooms, transports
 from realtime.engine import EventPacket
 from tests.support.bare import DEADLINE_S, Served, accept, closed, nothing_left, receive, serving
 
@@ -220,3 +225,63 @@ async def test_the_queue_knows_its_size_and_when_it_is_empty():
     await queue.get()
     await asyncio.wait_for(waiting, DEADLINE_S)
     assert queue.size_bytes == 0
+
+
+HOOKS = {
+    (engine.SocketServer, socketio.AsyncServer): [
+        *("_engineio_server_class", "_handle_eio_connect", "_handle_eio_message", "_handle_eio_disconnect"),
+        *("_handle_connect", "_handle_event", "_handle_disconnect", "_trigger_event", "emit", "disconnect"),
+    ],
+    (transports.Engine, engineio.AsyncServer): [
+        *(
+            "attach",
+            "handle_request",
+            "_cors_allowed_origins",
+            "send",
+            "send_packet",
+            "disconnect",
+            "shutdown",
+        ),
+    ],
+    (rooms.RoomIndex, socketio.AsyncManager): [
+        *("basic_enter_room", "basic_leave_room", "basic_close_room", "basic_disconnect"),
+        *("sid_from_eio_sid", "get_participants", "get_rooms"),
+    ],
+    (packets.TextPacket, sio_packet.Packet): ["decode"],
+}
+USED = {
+    socketio.AsyncServer: [
+        "_get_event_handler",
+        "_get_namespace_handler",
+        "_send_packet",
+        "_send_eio_packet",
+    ],
+    engineio.AsyncServer: ["_trigger_event", "_cors_headers", "generate_id"],
+    socketio.AsyncManager: ["pre_connect", "connect", "disconnect", "is_connected", "eio_sid_from_sid"],
+    BaseProtocol: ["_drain_helper", "writing_paused"],
+}
+
+
+@pytest.mark.parametrize(("classes", "names"), HOOKS.items())
+def test_what_is_overridden_is_there_and_takes_the_same(classes: tuple[type, type], names: list[str]):
+    """A hook that moved would leave ours uncalled, and the hardening without effect."""
+    ours, theirs = classes
+    for name in names:
+        assert name in vars(ours)
+        parameters = list(inspect.signature(getattr(theirs, name)).parameters.values())
+        needed = [found.name for found in parameters if found.default is found.empty and found.kind < 2]
+        inspect.signature(getattr(ours, name)).bind_partial(*needed)
+
+
+def test_what_is_used_of_the_libraries_is_there():
+    assert [name for owner, names in USED.items() for name in names if not hasattr(owner, name)] == []
+
+
+async def test_the_library_builds_what_we_gave_it(served: Served):
+    server = served.server
+    assert type(server.eio) is transports.Engine
+    assert isinstance(server.manager, rooms.RoomIndex)
+    assert server.packet_class is packets.TextPacket
+    assert server.eio.handlers.keys() == {"connect", "message", "disconnect"}
+    client = await served.polling()
+    assert isinstance(server.eio.sockets[client.sid], connection.Connection)
