@@ -71,8 +71,17 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     @property
     def connections(self) -> int:
-        """How many Engine.IO connections there are, of clients that are let in and of others."""
-        return len(self.eio.sockets)
+        """How many connections there are, of clients that are let in and of others; or of how many anything is kept."""
+        members = self.manager.rooms.get(NAMESPACE, {}).get(None, {})
+        kept = (
+            self.eio.sockets,
+            self.environ,
+            members,
+            self._deadlines,
+            self._greetings,
+            self._binary_packet,
+        )
+        return max(map(len, kept))
 
     def outgoing(self, eio_sid: str) -> OutgoingQueue | None:
         """The queue of a connection, None when it is gone."""

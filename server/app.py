@@ -1,5 +1,6 @@
 """The composition root: the one place where the parts are made and put together."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -46,6 +47,7 @@ from core.store.retention import SqlRetention
 from core.store.tasks import SqlTasks
 from realtime.admission import Admission
 from realtime.background import Background
+from realtime.engine import SocketServer
 from realtime.events import Events, EventServices
 from realtime.gateway import Gateway
 from realtime.hub import Hub
@@ -226,6 +228,14 @@ def _readings(
     )
 
 
+def _socket_readings(sockets: SocketServer) -> tuple[Reading, ...]:
+    return (
+        ("gauge", "notify_sockets", "Connections here, let in or not", lambda: sockets.connections),
+        ("gauge", "notify_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks())),
+        ("counter", "notify_reaped", "Connections whose end was missed", lambda: sockets.reaped),
+    )
+
+
 def _redis_readings(manager: RedisManager | None) -> tuple[Reading, ...]:
     if manager is None:
         return ()
@@ -269,6 +279,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             transports=settings.transports,
             ping_interval_s=settings.ping_interval_s,
             ping_timeout_s=settings.ping_timeout_s,
+            max_attachment_bytes=settings.max_attachment_bytes,
             manager=manager,
             name=settings.server_name,
         )
@@ -315,7 +326,11 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         Events(hub, sessions, admission, event_services, background).register(sockets)
         retention = RetentionService(log, SqlRetention(database), timedelta(days=settings.retention_days))
         pulse = Pulse()
-        metrics = Metrics(*_readings(hub, sessions, log, retention, pulse), *_redis_readings(manager))
+        metrics = Metrics(
+            *_readings(hub, sessions, log, retention, pulse),
+            *_socket_readings(sockets),
+            *_redis_readings(manager),
+        )
         health = Health(hub.repair, manager, pulse, lambda: gateway.stopping)
         application = _application(settings, services, metrics, health)
         sockets.attach(application)

@@ -18,6 +18,8 @@ from core.domain.issuers import Issuer
 from core.domain.principals import ADMIN, DEFAULT_ROLES
 from core.domain.rooms import ROLE_PATTERN
 from core.schemas.errors import invalid
+from realtime.engine import MAX_MESSAGE_BYTES
+from realtime.packets import MAX_ATTACHMENTS
 from server.issuers import read_issuers
 from server.urls import is_loopback, split_url
 
@@ -67,6 +69,7 @@ class Settings:
     retry_max_ms: int
     retry_tries: int
     transports: tuple[str, ...]
+    max_attachment_bytes: int
 
     @property
     def uses_sqlite(self) -> bool:
@@ -118,6 +121,9 @@ def read_settings() -> Settings:
         "retry_max_ms": env.int("RETRY_MAX_MS", 30_000, validate=milliseconds),
         "retry_tries": env.int("RETRY_TRIES", 10, validate=milliseconds),
         "transports": env.list("TRANSPORTS", list(_TRANSPORTS), validate=_check_transports),
+        "max_attachment_bytes": env.int(
+            "MAX_ATTACHMENT_BYTES", 0, validate=validate.Range(0, MAX_ATTACHMENTS * MAX_MESSAGE_BYTES)
+        ),
     }
     faults = [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]
     try:

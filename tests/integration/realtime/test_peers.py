@@ -65,7 +65,7 @@ async def test_who_stops_reading_keeps_little_and_is_cut(served: Served):
         other = next(found for found in served.server.eio.sockets.values() if found is not connection)
         kept = 0
         for number in range(1_000):  # 100 MB
-            packet = EventPacket("n", f"{number} {KILOBYTES_100}")
+            packet = EventPacket.of("n", f"{number} {KILOBYTES_100}")
             connection.send(packet)
             other.send(packet)
             kept = max(kept, connection.queue.size_bytes)
@@ -86,7 +86,7 @@ async def test_a_few_bytes_that_nobody_takes_are_a_matter_of_time(monkeypatch: p
             await receive(idle)
             connection = served.server.eio.sockets[eio_sid]
             while not connection.queue:
-                connection.send(EventPacket("n", KILOBYTES_100))
+                connection.send(EventPacket.of("n", KILOBYTES_100))
             assert not connection.queue.is_full
             async with asyncio.timeout(DEADLINE_S):
                 while not connection.closed:
@@ -105,8 +105,8 @@ async def test_who_reads_slowly_gets_everything_in_order(served: Served):
             while connection.queue.size_bytes > MAX_UNSENT_BYTES // 2:
                 await asyncio.sleep(0)
                 assert (await receive(slow)).startswith("42")
-            connection.send(EventPacket("n", f"{number} {KILOBYTES_100}"))
-        connection.send(EventPacket("last", 0))
+            connection.send(EventPacket.of("n", f"{number} {KILOBYTES_100}"))
+        connection.send(EventPacket.of("last", 0))
         came = ""
         while not came.startswith('42["last"'):
             came = await receive(slow)
@@ -117,7 +117,7 @@ async def test_a_ping_does_not_wait_behind_data(served: Served):
     async with stopped_reader(served) as eio_sid:
         connection = served.server.eio.sockets[eio_sid]
         while not connection.queue:
-            connection.send(EventPacket("n", KILOBYTES_100))
+            connection.send(EventPacket.of("n", KILOBYTES_100))
         connection._ping(asyncio.get_running_loop().time())
         assert connection.queue.get_nowait().payload == b"2"
 
@@ -128,7 +128,7 @@ async def test_a_slow_reader_that_answers_no_ping_leaves_nobody_who_writes():
         async with stopped_reader(served) as eio_sid:
             connection = served.server.eio.sockets[eio_sid]
             while not connection.queue:
-                connection.send(EventPacket("n", KILOBYTES_100))
+                connection.send(EventPacket.of("n", KILOBYTES_100))
             await nothing_left(served)
             assert connection.queue.size_bytes == 0
             async with asyncio.timeout(DEADLINE_S):

@@ -30,7 +30,7 @@ async def client(served: Served) -> PollingClient:
 def send(client: PollingClient, *numbers: int) -> None:
     outgoing = client.served.server.outgoing(client.sid)
     for number in numbers:
-        outgoing.put_nowait(EventPacket("n", number))
+        outgoing.put_nowait(EventPacket.of("n", number))
 
 
 def sent(*numbers: int) -> list[str]:
@@ -89,7 +89,7 @@ async def test_an_answer_that_nobody_takes_goes_back(client: PollingClient, monk
     monkeypatch.setattr(polling, "MAX_ANSWER_BYTES", 64 << 20)
     outgoing = client.served.server.outgoing(client.sid)
     outgoing.put_nowait(
-        EventPacket("n", "x" * (32 << 20))
+        EventPacket.of("n", "x" * (32 << 20))
     )  # more than the kernels hold for a reader that stops
     send(client, 2)
     async with connected(client) as (reader, writer):
