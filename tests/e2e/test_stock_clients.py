@@ -40,6 +40,25 @@ async def test_the_official_javascript_client(server: ServerProcess, tmp_path: P
             assert events(client, "summary")[0]["missed"]["total"] == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"transports": ["polling"]}])
+async def test_a_javascript_client_hears_everything_also_while_it_upgrades(
+    server: ServerProcess, tmp_path: Path, options: dict[str, Any]
+):
+    async with logged_in(server.url, "admin") as admin, logged_in(server.url, "zhangsan") as zhangsan:
+        with javascript(server, {"token": zhangsan.token}, tmp_path, **options) as client:
+            live = asyncio.create_task(asyncio.to_thread(client.wait_for_log, '"state":"live"'))
+            number = 0
+            while not live.done() or number < 100:
+                number += 1
+                await admin.publish("user:1", title=f"t{number}")
+            await admin.publish("user:1", title="the last")
+            await asyncio.to_thread(client.wait_for_log, '"title":"the last"')
+            base = events(client, "session")[0]["position"]["user:1"]
+            heard = [n["offset"] for n in events(client, "notification") if n["room"] == "user:1"]
+            assert heard == list(range(base + 1, number + 2))
+            assert base < number
+
+
 async def test_a_javascript_client_that_resumes(server: ServerProcess, tmp_path: Path):
     async with logged_in(server.url, "admin") as admin, logged_in(server.url, "zhangsan") as zhangsan:
         with javascript(server, {"token": zhangsan.token}, tmp_path) as client:
