@@ -23,7 +23,7 @@ class RoomIndex:
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._rooms_of: dict[tuple[str, str], set[str | None]] = {}
+        self._rooms_of: dict[tuple[str, str], dict[str | None, None]] = {}
         self._sid_of: dict[tuple[str, str], str] = {}
 
     def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
@@ -56,13 +56,13 @@ class RoomIndex:
         if room is None and self._sid_of.setdefault((namespace, eio_sid), sid) != sid:
             raise ValueDuplicationError(eio_sid)  # as the library's own table says it: a second CONNECT
         self.rooms.setdefault(namespace, {}).setdefault(room, {})[sid] = eio_sid
-        self._rooms_of.setdefault((namespace, sid), set()).add(room)
+        self._rooms_of.setdefault((namespace, sid), {})[room] = None
 
     def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
         mine = self._rooms_of.get((namespace, sid))
         if mine is None or room not in mine:
             return
-        mine.discard(room)
+        del mine[room]
         if not mine:
             del self._rooms_of[namespace, sid]
         members = self.rooms[namespace][room]
