@@ -164,20 +164,24 @@ class OutgoingQueue:
         self._tell(self._stirred)
 
     async def wait_empty(self) -> None:
-        """Return when the carrier has taken everything; at once if there is nothing."""
-        while self._packets and not self._abandoned:
+        """Return when the carrier has taken everything, or when whoever waits was let go."""
+        if self._packets:
             self._emptied = self._emptied or asyncio.Event()
             self._emptied.clear()
             await self._emptied.wait()
 
+    def let_go(self) -> None:
+        """Let those go who wait for it to be empty."""
+        self._tell(self._emptied)
+
     def abandon(self) -> None:
-        """Nobody will take anything any more: let go of what waits, and of those who wait for it."""
+        """Nobody will take anything any more: forget what waits, and let those go who wait for it."""
         self._abandoned = True
         self.write = None
         self.backlog = _nothing
         self._packets.clear()
         self._queued_bytes = 0
-        self._tell(self._emptied)
+        self.let_go()
         self.stir()
 
     @staticmethod

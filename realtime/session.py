@@ -171,7 +171,7 @@ class Session:
     def close(self) -> None:
         """The connection is gone."""
         self.ended = True
-        self._outgoing.abandon()
+        self._outgoing.let_go()
         self._tell_released()
 
     def cut(self, reason: str) -> None:

@@ -85,3 +85,13 @@ async def test_other_namespaces_are_refused_and_the_session_lives(server: Server
         assert (await wire.call("ping", {"timestamp": 1}))["ok"] is True
         assert wire.of("connect_error") == ['/admin,{"message":"Invalid namespace"}']
         assert [ack[0] for ack in wire.of("ack")] == [1]
+
+
+async def test_who_leaves_the_namespace_can_enter_it_again(server: ServerProcess):
+    async with logged_in(server.url, "zhangsan") as zhangsan, live_wire(server.url, zhangsan.token) as wire:
+        await wire.send("1")
+        await wire.connect({"token": zhangsan.token})
+        await wire.wait("summary", 2)
+        first, second = [session for session in wire.of("session") if session["state"] == "syncing"]
+        assert first["session_id"] != second["session_id"]
+        assert (await wire.call("ping", {"timestamp": 1}))["ok"] is True

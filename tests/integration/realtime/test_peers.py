@@ -5,9 +5,11 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from aiohttp import ClientWebSocketResponse
 
 from realtime import engine, transports
@@ -27,6 +29,14 @@ async def served() -> AsyncIterator[Served]:
     async with serving() as found:
         found.server.on("connect", accept)
         yield found
+
+
+async def test_a_clock_that_is_set_cuts_nobody():
+    async with serving(ping_interval_s=0.1, ping_timeout_s=5) as served, served.socket() as peer:
+        assert await receive(peer) == "2"
+        with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+            await peer.send_str("3")
+            assert await receive(peer) == "2"
 
 
 @asynccontextmanager
