@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from server.port import Port
+from server.port import ARRIVING_S, Port
 from server.runner import Runner
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
@@ -54,11 +54,8 @@ async def test_whoever_was_connected_has_a_moment_to_send_their_request(runner: 
     port = Port(runner, "127.0.0.1", 0)
     await port.open()
     connection = connect(runner)
-    closing = asyncio.create_task(port.close())
-    await asyncio.sleep(0)
-    assert not closing.done()
-    connection.sendall(REQUEST)
-    await closing
+    asyncio.get_running_loop().call_later(ARRIVING_S / 3, connection.sendall, REQUEST)
+    await port.close()
     await runner.cleanup()
     assert await first_line(connection) == b"HTTP/1.1 200 OK"
     connection.close()
