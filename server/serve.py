@@ -6,15 +6,12 @@ import logging
 import signal
 import time
 
-from aiohttp import web
-
 from server.app import started_server
+from server.port import Port
 from server.pulse import Watchdog
 from server.runner import Runner
 from server.settings import Settings
-from server.stopping import ARRIVING_S, REQUESTS_S, end_hard_later, send_away
-
-BACKLOG = 4096
+from server.stopping import REQUESTS_S, end_hard_later, send_away
 
 _logger = logging.getLogger(__name__)
 
@@ -30,8 +27,8 @@ async def serve(settings: Settings) -> None:
         await runner.setup()
         watchdog.start()
         try:
-            site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
-            await site.start()
+            port = Port(runner, settings.host, settings.port)
+            await port.open()
             gc.collect()
             gc.freeze()
             _logger.info("🚀 [Startup] 服务已启动: http://%s:%d", _shown_host(settings.host), settings.port)
@@ -41,8 +38,7 @@ async def serve(settings: Settings) -> None:
             began = time.monotonic()
             # The port stays open until the sessions have gone: meanwhile a balancer sees /readyz say 503.
             await send_away(server.gateway)
-            await site.stop()
-            await asyncio.sleep(ARRIVING_S)
+            await port.close()
         finally:
             await runner.cleanup()
             watchdog.stop()

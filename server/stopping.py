@@ -20,8 +20,6 @@ SESSIONS_S = 1.5
 """For sessions to take their goodbye; whoever does not read is cut after less."""
 REQUESTS_S = 1.25
 """For requests under way, once the sessions have gone; then as long again for those that have to be broken off."""
-ARRIVING_S = 0.05
-"""For connections that were made just before the port was closed to say what they want."""
 _HARD_END_S = STOPS_WITHIN_S - 0.3
 _SOCKETS_PATH = "/socket.io/"
 
