@@ -211,6 +211,8 @@ async def test_after_an_outage_every_room_is_followed_again(
     await one.ready()
     one.manager.tell(posting(2))
     await other.until(lambda: posting(2) in other.heard)
+    # Two each, and the one that asks: nothing is left of what broke.
+    await other.until(lambda: redis_server.ask("CLIENT", "LIST").count(" cmd=") == 5)
 
 
 async def test_a_hung_redis_is_waited_for_by_nobody_and_bounded(
