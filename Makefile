@@ -26,7 +26,7 @@ run: install ## Start the server with demo users on http://localhost:8000 (HOST 
 
 .PHONY: test
 test: .venv/dev services $(JS_TESTS_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
-	@$(WITH_VENV) python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: model
 model: .venv/dev services ## Hold delivery against its model at length: 500 histories on each database.

@@ -17,12 +17,12 @@ import sys
 from typing import Any
 
 _MAINS = ("server.__main__", "clients.python.__main__")
-_DRIVERS = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.asyncpg", "asyncpg")
+_LATER = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.asyncpg", "tests.support.store")
 _MAX_REQUEST_BYTES = 65_536
 
 
 def import_programs() -> None:
-    for module in (*_MAINS, *_DRIVERS):
+    for module in (*_MAINS, *_LATER):
         importlib.import_module(module)
     for module in _MAINS:
         del sys.modules[module]  # it runs anew in each program, as the one that is called __main__

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-_COMMANDS = {(sys.executable, "-m", module) for module in ("server", "clients.python")}
+_OURS = ("server", "clients.python", "tests.support.store_writer", "tests.support.store_pruner")
 
 _starting = threading.Lock()
 _forkers: list[socket.socket] = []
@@ -27,7 +27,7 @@ _forkers: list[socket.socket] = []
 
 def can_fork(command: Sequence[str]) -> bool:
     """Whether it is one of our programs, on a system that has what this needs."""
-    return hasattr(os, "pidfd_open") and tuple(command[:3]) in _COMMANDS
+    return hasattr(os, "pidfd_open") and tuple(command[:2]) == (sys.executable, "-m") and command[2] in _OURS
 
 
 class ForkedProcess:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import Connection
 
 from core.store import tables
 from core.store.database import Database
@@ -24,10 +25,13 @@ async def _migrate(url: str) -> str:
 
 
 async def _empty(url: str) -> None:
-    async with opened(url) as database:
-        for table in tables.metadata.tables.values():
+    def empty(connection: Connection) -> None:
+        for table in reversed(tables.metadata.sorted_tables):
             if table is not tables.log:
-                await database.write(lambda connection, table=table: connection.execute(table.delete()))
+                connection.execute(table.delete())
+
+    async with opened(url) as database:
+        await database.write(empty)
 
 
 @pytest.fixture(scope="session")
