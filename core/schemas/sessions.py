@@ -10,13 +10,14 @@ from core.ports.sessions import LiveSession
 from core.schemas.fields import Instant, Text, Whole
 from core.schemas.pages import PageQuery, PageSchema
 
-SESSION_ID_PATTERN = r"[A-Za-z0-9_-]{1,64}"
+SESSION_ID_PATTERN = r"(?:[A-Za-z0-9_-]{1,32}\.)?[A-Za-z0-9_-]{1,64}"
+"""An id of a session begins with the name of its server, if that has one."""
 
 
 class SessionsQuery(PageQuery):
     """The query of GET sessions: all, or those of one person by id."""
 
-    cursor = Text(64, 1, checks=[Whole(SESSION_ID_PATTERN, error="Not a cursor.")], load_default=None)
+    cursor = Text(97, 1, checks=[Whole(SESSION_ID_PATTERN, error="Not a cursor.")], load_default=None)
     user = Text(160, 1, load_default=None)
 
 
