@@ -310,8 +310,10 @@ async def test_somebody_who_reads_nothing_is_cut_and_the_others_hear_everything(
             await reader.readuntil(b'"state":"live"')
             writer.transport.pause_reading()
             total = 600
-            for _ in range(total):
-                await caller.publish("user:1", content="x" * 9_000)
-            await until(lambda: len(heard.of("notification")) >= total, 60)
-            await asyncio.to_thread(server.wait_for_log, "slow_consumer")
-            writer.transport.abort()
+            try:
+                for _ in range(total):
+                    await caller.publish("user:1", content="x" * 9_000)
+                await until(lambda: len(heard.of("notification")) >= total, 60)
+                await asyncio.to_thread(server.wait_for_log, "slow_consumer")
+            finally:
+                writer.transport.abort()

@@ -61,7 +61,7 @@ class PostgresCluster(Program):
 
     def stop(self, mode: str = "fast") -> int:
         """`smart` waits for clients, `fast` disconnects them, `immediate` is a crash: recovery at the next start."""
-        return self._end(_STOP[mode])
+        return self._end(_STOP[mode], timeout=60)  # a busy disk takes long over the last checkpoint
 
     def remove(self) -> None:
         """Stop, and delete all data."""

@@ -206,7 +206,7 @@ class Program:
         self.stop()
         self.start()
 
-    def wait_for_log(self, text: str, *, after: int = 0, timeout: float = 10) -> int:
+    def wait_for_log(self, text: str, *, after: int = 0, timeout: float = 30) -> int:
         """Wait until this run has written a line with `text` behind its first `after` lines.
 
         Returns the number of lines up to that one, to be the next `after`. Fails at once when the program ends.
