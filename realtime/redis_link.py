@@ -44,6 +44,10 @@ async def keep_linked(
                 _logger.warning("❌ [Redis] %s: 不可用: %s", name, type(fault).__name__)
                 _logger.debug("redis fault", exc_info=fault)
                 told = True
+        except Exception:
+            # The edge of a supervised loop: a message that nobody expected must not make this server deaf for ever.
+            _logger.exception("❌ [Redis] %s: 意外错误", name)
+            broken()
         finally:
             with suppress(*FAULTS):
                 await connection.disconnect(nowait=True)

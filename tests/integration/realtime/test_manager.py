@@ -284,6 +284,22 @@ async def test_a_connection_that_the_kernel_gave_up_does_not_spin():
     assert connection.reads == 1
 
 
+async def test_what_fails_on_a_message_does_not_make_deaf(pair: tuple[Party, Party]):
+    one, other = pair
+    await other.enter("user:1")
+    take = other.manager.on_message
+
+    def fail(message: Message) -> None:
+        other.manager.on_message = take
+        raise RuntimeError(f"no idea what to do with {message.room}")
+
+    other.manager.on_message = fail
+    one.manager.tell(posting(1))
+    await other.until(lambda: other.followed.count("user:1") == 2)
+    one.manager.tell(posting(2))
+    await other.until(lambda: posting(2) in other.heard)
+
+
 async def test_emits_reach_the_members_of_a_room_on_every_server_once(pair: tuple[Party, Party]):
     one, other = pair
     for each in pair:
