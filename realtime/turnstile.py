@@ -13,11 +13,16 @@ class Turnstile:
         self._waiting: deque[Callable[[], None]] = deque()
         self._passed = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether work would be done now."""
+        return not self._waiting and self._passed < self._a_turn
+
     def enter(self, work: Callable[[], None]) -> None:
         """Do the work now, or in a later turn if this one has let enough through."""
         if self._passed == 0:
             asyncio.get_running_loop().call_soon(self._next_turn)
-        if not self._waiting and self._passed < self._a_turn:
+        if self.is_open:
             self._passed += 1
             work()
         else:

@@ -11,7 +11,8 @@ from aiohttp import web
 from api.middleware import refused
 from realtime.turnstile import Turnstile
 
-_ENDS_A_TURN = 64
+_A_TURN = 64
+"""How many connections are heard, or ended, in one turn of the loop: the others, and timers, have their turn too."""
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -37,7 +38,7 @@ class Runner(web.AppRunner):
         options: dict[str, Any] = {
             "loop": asyncio.get_running_loop(),
             "access_log": None,
-            "turnstile": Turnstile(_ENDS_A_TURN),
+            "turnstile": Turnstile(_A_TURN),
         }
         return partial(_Connection, server, **options)
 
@@ -50,6 +51,18 @@ class _Connection(web.RequestHandler):
     def __init__(self, *args: Any, turnstile: Turnstile, **options: Any) -> None:
         super().__init__(*args, **options)
         self._turnstile = turnstile
+
+    def data_received(self, data: bytes) -> None:
+        if self._turnstile.is_open:
+            self._turnstile.enter(partial(super().data_received, data))
+        elif (transport := self.transport) is not None:
+            transport.pause_reading()  # so that no more than this waits here
+            self._turnstile.enter(partial(self._receive_late, transport, data))
+
+    def _receive_late(self, transport: asyncio.Transport, data: bytes) -> None:
+        super().data_received(data)
+        if not (self._reading_paused or self._buffer_paused or transport.is_closing()):
+            transport.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._turnstile.enter(partial(super().connection_lost, exc))
