@@ -9,6 +9,8 @@ from typing import Any
 
 from tests.chaos import journal
 
+STARTED_S = 6
+
 Entry = dict[str, Any]
 
 
@@ -63,14 +65,21 @@ class Fault:
 
 @dataclass(slots=True)
 class Process:
-    """One life of a server: its memory over time, in bytes."""
+    """One life of a server: what it occupies, in bytes, once a second."""
 
     server: int
     rss: list[int] = field(default_factory=list)
 
+    @property
+    def settled(self) -> int:
+        """What it occupied when it had started, and its people had come."""
+        return max(self.rss[:STARTED_S])
+
 
 @dataclass(slots=True)
 class History:
+    """`remarks` are breaches that a program of the run saw itself, `notes` what a reader may want to know."""
+
     publications: dict[str, Publication] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
@@ -78,6 +87,7 @@ class History:
     processes: dict[int, Process] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_history(folder: Path) -> History:

@@ -6,10 +6,15 @@ from math import inf
 
 from tests.chaos.history import Device, History, Publication, Shown
 from tests.chaos.membership import Dues, Posting, dues, stays
-from tests.chaos.verdict import CALM, TOTAL, Row, Verdict
+from tests.chaos.verdict import CALM, RECOVERING, TOTAL, Row, Verdict
 
 AFTERMATH_S = 2.0
 """A fault is blamed for what was accepted until so long after it."""
+RECOVERED_S = 10.0
+"""So long after the last fault everything is as it was: a deaf listener is found out within six seconds."""
+CALM_LAG_S = 0.3
+"""What half of the deliveries must not exceed then, if there are enough to tell: by the sweep alone it would be more."""
+_ENOUGH = 20
 PATIENCE_S = 15.0
 """How long a delivery may take when no fault is left. Two seconds are promised; a busy machine is granted more."""
 MAX_GROWTH_BYTES = 100 << 20
@@ -27,7 +32,7 @@ class _Judge:
         self._history = history
         self._breaches: defaultdict[str, list[str]] = defaultdict(list)
         kinds = sorted({fault.kind for fault in history.faults})
-        self._rows = {kind: Row(kind) for kind in (TOTAL, *kinds, CALM)}
+        self._rows = {kind: Row(kind) for kind in (TOTAL, *kinds, RECOVERING, CALM)}
         for fault in history.faults:
             self._rows[fault.kind].times += 1
             self._rows[TOTAL].times += 1
@@ -42,6 +47,7 @@ class _Judge:
             self._judge_shown(device, due[device.user])
             self._judge_due(device, due[device.user])
             self._breaches["gave up"] += (f"{device.name}: {failure}" for failure in device.failures)
+        self._judge_calm()
         self._judge_machine()
         self._breaches["remarks"] += self._history.remarks
         breaches = {name: found for name, found in self._breaches.items() if found}
@@ -52,12 +58,10 @@ class _Judge:
         return self._rows_of_tenth(int(at * 10)) if at < inf else [self._rows[TOTAL]]
 
     def _rows_at_tenth(self, tenth: int) -> list[Row]:
-        kinds = {
-            fault.kind
-            for fault in self._history.faults
-            if fault.begins <= (tenth + 1) / 10 and tenth / 10 <= fault.ends + AFTERMATH_S
-        }
-        return [self._rows[kind] for kind in (TOTAL, *(kinds or {CALM}))]
+        begun = [fault for fault in self._history.faults if fault.begins <= (tenth + 1) / 10]
+        kinds = {fault.kind for fault in begun if tenth / 10 <= fault.ends + AFTERMATH_S}
+        recovering = any(tenth / 10 <= fault.ends + RECOVERED_S for fault in begun)
+        return [self._rows[kind] for kind in (TOTAL, *(kinds or {RECOVERING if recovering else CALM}))]
 
     def _judge_publications(self) -> None:
         given: dict[tuple[str, int], str] = {}
@@ -167,9 +171,17 @@ class _Judge:
         faults = (fault for fault in self._history.faults if fault.begins < end and fault.ends > start)
         return max([start, *(min(fault.ends, end) for fault in faults)])
 
+    def _judge_calm(self) -> None:
+        """Delivered is not enough: with nothing in the way, it is at once."""
+        calm = self._rows[CALM]
+        if len(calm.lags_s) >= _ENOUGH and calm.lag_s(0.5) > CALM_LAG_S:
+            self._breaches["slow"].append(
+                f"with no fault, half of the deliveries took over {calm.lag_s(0.5):.2f} s"
+            )
+
     def _judge_machine(self) -> None:
         for pid, process in self._history.processes.items():
-            growth = max(process.rss) - process.rss[0]
+            growth = max(process.rss) - process.settled
             if growth > MAX_GROWTH_BYTES:
                 self._breaches["memory"].append(
                     f"server {process.server} (pid {pid}) grew by {growth >> 20} MB"

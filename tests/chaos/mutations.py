@@ -33,13 +33,13 @@ def no_heartbeat_check() -> None:
 
 
 def no_sweep() -> None:
-    """A hub hears of what its own server publishes, and never looks into the log."""
-    from realtime.hub import Hub
+    """A hub hears what its own server publishes and what Redis brings, and never looks into the log by itself."""
+    from realtime.repair import Repair
 
-    async def nothing(_: Hub) -> None:
+    async def nothing(_: Repair) -> None:
         return
 
-    wrap(Hub, "_sweep", lambda _: nothing)
+    wrap(Repair, "_sweep", lambda _: nothing)
 
 
 def no_idempotency() -> None:
@@ -63,7 +63,7 @@ def summary_before_join() -> None:
         def join(hub: Hub, session: Any, rooms: Any) -> dict[str, int]:
             names = tuple(rooms)
             late[session] = [hub, names]
-            return {name: hub._rooms[name].applied for name in names}
+            return {name: hub.rooms[name].applied for name in names}
 
         return join
 
@@ -90,6 +90,13 @@ def no_interval_filter() -> None:
 
     wrap(membership, "due_runs", lambda _: lambda *_: ((1, membership.FOREVER),))
     wrap(Room, "limit", lambda _: lambda *_: None)
+
+
+def listener_without_probe() -> None:
+    """The listener on Redis does not ask whether it still hears its own server's beat."""
+    from realtime import redis_listener
+
+    wrap(redis_listener, "DEAF_S", lambda _: float("inf"))
 
 
 _BETWEEN_S = 0.3

@@ -27,7 +27,7 @@ def report(history: History, verdict: Verdict) -> str:
     lines.append("Lags are from the publisher's answer to the screen, in seconds.")
     if verdict.told:
         lines.append(f"Told that they would not come (a new epoch): {verdict.told}.")
-    lines.extend(_memory(history))
+    lines += (*_memory(history), *history.notes)
     if not verdict.breaches:
         lines.append("Every promise was kept.")
     for name, found in verdict.breaches.items():
@@ -66,9 +66,9 @@ def _table(rows: list[tuple[str, ...]]) -> Iterable[str]:
 def _memory(history: History) -> Iterable[str]:
     """Of each server, the life that was longest."""
     for server in sorted({process.server for process in history.processes.values()}):
-        lives = [process.rss for process in history.processes.values() if process.server == server]
-        longest = max(lives, key=len)
+        lives = [process for process in history.processes.values() if process.server == server]
+        longest = max(lives, key=lambda life: len(life.rss))
         yield (
-            f"Memory of server {server}, of {len(lives)} lives the longest: "
-            f"{longest[0] >> 20} MB at first, {max(longest) >> 20} MB at most, {longest[-1] >> 20} MB at last."
+            f"Memory of server {server}, of {len(lives)} lives the longest: {longest.settled >> 20} MB at first, "
+            f"{max(longest.rss) >> 20} MB at most, {longest.rss[-1] >> 20} MB at last."
         )

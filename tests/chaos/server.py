@@ -90,7 +90,7 @@ def install(saboteur: Saboteur) -> None:
     wrap(program, "serve_until_stopped", lambda serve: _in_its_loop(serve, saboteur))
     wrap(GroupCommit, "__call__", lambda commit: _before_commit(commit, saboteur))
     wrap(SqlLog, "_commit_group", lambda commit: _after_commit(commit, saboteur))
-    wrap(publisher.LocalPublisher, "publish", lambda publish: _after_publish(publish, saboteur))
+    wrap(publisher.FastPath, "publish", lambda publish: _after_publish(publish, saboteur))
     for name in ("publish", "publish_batch"):
         wrap(NotificationService, name, lambda publish: _before_reply(publish, saboteur))
     wrap(Session, "send", lambda send: _repeating(send, saboteur))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-TOTAL, CALM = "in all", "no fault"
+TOTAL, RECOVERING, CALM = "in all", "recovering", "no fault"
 
 
 @dataclass(slots=True)

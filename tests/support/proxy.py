@@ -106,7 +106,7 @@ class TcpProxy:
             async with asyncio.TaskGroup() as both_ways:
                 both_ways.create_task(self._forward_requests(client_reader, connection))
                 both_ways.create_task(self._forward_replies(server_reader, connection))
-        except* ConnectionError:
+        except* OSError:  # reset, or not connected any more when its end was to be told
             pass
         finally:
             self._connections.discard(connection)

@@ -32,6 +32,7 @@ _OF_LANES = {
         redis.redis_sleep,
         redis.redis_freeze,
         redis.redis_black_hole,
+        redis.redis_half_open,
         redis.redis_replies_lost,
         redis.redis_forged,
     ),

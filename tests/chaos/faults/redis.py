@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 from random import Random
 
 from redis.asyncio import Redis
@@ -50,11 +48,11 @@ async def redis_sleep(stage: Stage, chance: Random) -> None:
 
 async def redis_freeze(stage: Stage, chance: Random) -> None:
     """Redis stands still with every connection open: up to eight seconds."""
-    os.kill(stage.redis.pid, signal.SIGSTOP)
+    stage.redis.freeze()
     try:
         await asyncio.sleep(chance.uniform(2, 8))
     finally:
-        os.kill(stage.redis.pid, signal.SIGCONT)
+        stage.redis.thaw()
 
 
 async def redis_black_hole(stage: Stage, chance: Random) -> None:
@@ -63,6 +61,12 @@ async def redis_black_hole(stage: Stage, chance: Random) -> None:
     link.hole()
     await asyncio.sleep(chance.uniform(3, 10))
     link.heal()
+
+
+async def redis_half_open(stage: Stage, chance: Random) -> None:
+    """What goes over one server's present connections to Redis vanishes from now on; it can make new ones."""
+    chance.choice(stage.links).silence()
+    await asyncio.sleep(2)
 
 
 async def redis_replies_lost(stage: Stage, chance: Random) -> None:
