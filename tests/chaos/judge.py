@@ -120,10 +120,9 @@ class _Judge:
     ) -> bool:
         if publication is None or shown.offset is None:
             return False
-        if publication.accepted_at < inf and len(publication.ids) == 1:
-            offset = publication.postings.get(shown.room)
-            return offset == shown.offset and offset in due[shown.room].allowed
-        # It has no answer, or more than one: it stands in the log at a place that only who was shown it can name.
+        if publication.postings.get(shown.room) == shown.offset:
+            return shown.offset in due[shown.room].allowed
+        # It has no answer, or stands in the log twice: at a place that only who was shown it can name.
         place = Posting(shown.room, shown.offset, publication.asked_at, inf)
         return any(stay.may_have(place) for stay in stays(self._history.changes, device.user, shown.room))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,13 +34,13 @@ def no_heartbeat_check() -> None:
 
 
 def no_sweep() -> None:
-    """A hub hears what its own server publishes and what Redis brings, and never looks into the log by itself."""
+    """Nobody compares rooms with the log: a hub hears what its own server publishes and what Redis brings."""
     from realtime.repair import Repair
 
-    async def nothing(_: Repair) -> None:
+    async def nothing(*_: Any) -> None:
         return
 
-    wrap(Repair, "_sweep", lambda _: nothing)
+    wrap(Repair, "_compare", lambda _: nothing)
 
 
 def no_idempotency() -> None:
@@ -92,6 +93,40 @@ def no_interval_filter() -> None:
     wrap(Room, "limit", lambda _: lambda *_: None)
 
 
+def offsets_by_sequence() -> None:
+    """Offsets are given outside the transaction, as a sequence of PostgreSQL gives them: a crash leaves a hole."""
+    from sqlalchemy import text
+
+    from core.store.groups import GroupCommit
+
+    take = text("UPDATE room SET head = head + :number WHERE name = :name")
+
+    def taking(commit: Any) -> Any:
+        def mutated(group: GroupCommit, connection: Any) -> Any:
+            group.taken = {}
+            wanted = Counter(room for unit in group._units for draft in unit.drafts for room in draft.rooms)
+            with connection.engine.connect() as sequence:
+                for name, number in sorted(wanted.items()):
+                    if sequence.execute(take, {"name": name, "number": number}).rowcount:
+                        group.taken[name] = number
+                sequence.commit()
+            return commit(group, connection)
+
+        return mutated
+
+    def given(lock_heads: Any) -> Any:
+        def mutated(group: GroupCommit, connection: Any, units: Any) -> Any:
+            heads = lock_heads(group, connection, units)
+            for name, number in group.taken.items():
+                heads[name].head -= number
+            return heads
+
+        return mutated
+
+    wrap(GroupCommit, "__call__", taking)
+    wrap(GroupCommit, "_lock_heads", given)
+
+
 def listener_without_probe() -> None:
     """The listener on Redis does not ask whether it still hears its own server's beat."""
     from realtime import redis_listener
@@ -104,12 +139,20 @@ CLIENT: Mapping[str, Callable[[], None]] = {
     mutate.__name__: mutate for mutate in (no_dedupe, no_heartbeat_check)
 }
 SERVER: Mapping[str, Callable[[], None]] = {
-    mutate.__name__: mutate for mutate in (no_sweep, no_idempotency, summary_before_join, no_interval_filter)
+    mutate.__name__: mutate
+    for mutate in (
+        no_sweep,
+        no_idempotency,
+        offsets_by_sequence,
+        summary_before_join,
+        no_interval_filter,
+        listener_without_probe,
+    )
 }
 
 
 def apply_from_environment(mutations: Mapping[str, Callable[[], None]]) -> None:
-    """Apply the one that the environment names, if it is one of these. Before what it patches is imported elsewhere."""
+    """Apply the one that the environment names, if it is one of these."""
     mutate = mutations.get(os.environ.get(VARIABLE, ""))
     if mutate is not None:
         mutate()

@@ -56,11 +56,13 @@ class Saboteur:
                 raise ValueError(f"no such order: {order}")
 
     def listen(self, path: str) -> None:
-        """Obey whoever writes into the FIFO, for as long as the process lives."""
+        """Obey whoever writes into the FIFO, for as long as the process lives; `path.obeyed` has what was done."""
         while True:
             with open(path) as orders:  # noqa: PTH123 - a FIFO: opened anew when its writer has closed it
                 for line in orders:
                     self.obey(json.loads(line))
+                    with open(f"{path}.obeyed", "a") as answers:  # noqa: PTH123
+                        answers.write(line)
 
     def passes(self, failpoint: str) -> None:
         """Somebody comes by: die if they were the one."""

@@ -25,7 +25,8 @@ from tests.support.redis_server import RedisServer
 METRICS_TOKEN = "the metrics token of a chaos run"
 _COMMAND = (sys.executable, "-m", "tests.chaos.server")
 _GAUGES = ("notify_sessions", "notify_rooms")
-_ORDER_TRIES = 50
+_ORDER_TRIES = 250
+_OBEYED_WITHIN_S = 10.0
 
 
 @dataclass(slots=True)
@@ -53,11 +54,14 @@ class Stage:
         return [server.url for server in self.servers]
 
     async def order(self, server: ServerProcess, order: str, **more: Any) -> None:
-        """Have the saboteur of a running server do it."""
+        """Have the saboteur of a running server do it; returns when it has obeyed. TimeoutError: it did not."""
         line = json.dumps({"order": order, **more}).encode() + b"\n"
+        path = self._orders(self.servers.index(server))
+        obeyed = path.with_suffix(".obeyed")
+        before = _size(obeyed)
         for _ in range(_ORDER_TRIES):
             try:
-                fifo = os.open(self._orders(self.servers.index(server)), os.O_WRONLY | os.O_NONBLOCK)
+                fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
@@ -65,7 +69,9 @@ class Stage:
                 continue
             os.write(fifo, line)
             os.close(fifo)
-            return
+            if await until(lambda: _size(obeyed) > before or not server.running, _OBEYED_WITHIN_S, 0.01):
+                return
+            break
         raise TimeoutError(f"nobody takes orders at {server.url}")
 
     def _orders(self, number: int) -> Path:
@@ -137,6 +143,10 @@ async def staged(
         journal = Journal(folder / "run.journal")
         stack.callback(journal.close)
         yield Stage(folder, journal, servers, doors, links, redis, postgres)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _resident_pages(pid: int) -> int:

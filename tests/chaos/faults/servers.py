@@ -3,7 +3,6 @@
 import asyncio
 from random import Random
 
-from tests.chaos.server import FAILPOINTS
 from tests.chaos.stage import Stage, until
 from tests.support.processes import ServerProcess
 
@@ -53,15 +52,15 @@ async def dies_before_reply(stage: Stage, chance: Random) -> None:
 
 
 async def _die_at(failpoint: str, stage: Stage, chance: Random) -> None:
+    """Where nobody publishes, it dies all the same, a little later."""
     server = chance.choice(stage.servers)
-    await die_at(failpoint, stage, server, chance.randint(1, 3))
+    await stage.order(server, "fail", at=failpoint, passings=chance.randint(1, 3))
+    await revive(server, _FAILS_WITHIN_S)
 
 
-async def die_at(failpoint: str, stage: Stage, server: ServerProcess, passings: int = 1) -> None:
-    """Let the server die there, and start it again. Where nobody publishes it dies all the same, a little later."""
-    assert failpoint in FAILPOINTS
-    await stage.order(server, "fail", at=failpoint, passings=passings)
-    await until(lambda: not server.running, _FAILS_WITHIN_S, 0.02)
+async def revive(server: ServerProcess, within_s: float) -> None:
+    """Start a server again that is dying, when it has, or after that time."""
+    await until(lambda: not server.running, within_s, 0.02)
     await asyncio.to_thread(server.kill)
     await asyncio.to_thread(server.start)
 
