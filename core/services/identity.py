@@ -36,6 +36,12 @@ class Login:
     expires_in_s: int = ACCESS_LIFETIME_S
 
 
+def _heard(reading: "asyncio.Task[Principal]") -> None:
+    """Whoever waited may have left: then nobody else asks how it ended, and asyncio would complain of that."""
+    if not reading.cancelled():
+        reading.exception()
+
+
 def hash_key(key: str) -> str:
     """How an API key is stored: a plain hash is enough for 256 random bits."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -80,6 +86,7 @@ class IdentityService:
         reading = self._reading.get(credential)
         if reading is None:
             reading = self._reading[credential] = asyncio.create_task(self._read(credential, now))
+            reading.add_done_callback(_heard)
         return await asyncio.shield(reading)
 
     async def _read(self, credential: str, now: float) -> Principal:

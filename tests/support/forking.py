@@ -19,7 +19,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-_OURS = ("server", "clients.python", "tests.support.store_writer", "tests.support.store_pruner")
+_OURS = (
+    "server",
+    "clients.python",
+    "tests.chaos.devices",
+    "tests.chaos.publishers",
+    "tests.chaos.server",
+    "tests.support.store_pruner",
+    "tests.support.store_writer",
+)
 
 _starting = threading.Lock()
 _forkers: list[socket.socket] = []

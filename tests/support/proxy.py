@@ -14,6 +14,7 @@ class _Connection:
     server: asyncio.StreamWriter
     loses_reply: bool = False
     has_gap: bool = False
+    is_silent: bool = False
 
     def cut(self) -> None:
         self.client.transport.abort()
@@ -74,13 +75,18 @@ class TcpProxy:
         self.swallowed.clear()
         self._is_hole = True
 
+    def silence(self) -> None:
+        """Swallow from now on whatever goes over the present connections; new ones are served."""
+        for connection in self._connections:
+            connection.is_silent = True
+
     def heal(self) -> None:
         """Forward again. A connection that lost bytes is cut: TCP has no gaps."""
         self._is_hole = False
         self._drops_replies = False
         self._drops_reply_after = None
         for connection in self._connections:
-            if connection.has_gap:
+            if connection.has_gap or connection.is_silent:
                 connection.cut()
 
     async def _serve(self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
@@ -100,7 +106,7 @@ class TcpProxy:
             async with asyncio.TaskGroup() as both_ways:
                 both_ways.create_task(self._forward_requests(client_reader, connection))
                 both_ways.create_task(self._forward_replies(server_reader, connection))
-        except* ConnectionError:
+        except* OSError:  # reset, or not connected any more when its end was to be told
             pass
         finally:
             self._connections.discard(connection)
@@ -109,7 +115,7 @@ class TcpProxy:
     async def _forward_requests(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
         tail = b""
         while chunk := await reader.read(_CHUNK_BYTES):
-            if self._is_hole:
+            if self._swallows(connection):
                 self._swallow(connection)
                 continue
             wanted = self._drops_reply_after
@@ -124,7 +130,7 @@ class TcpProxy:
 
     async def _forward_replies(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):
-            if self._is_hole:
+            if self._swallows(connection):
                 self._swallow(connection)
             elif self._drops_replies or connection.loses_reply:
                 self.dropped.set()
@@ -136,10 +142,13 @@ class TcpProxy:
         self._forward_end(connection, connection.client)
 
     def _forward_end(self, connection: _Connection, writer: asyncio.StreamWriter) -> None:
-        if self._is_hole:
+        if self._swallows(connection):
             self._swallow(connection)
         elif not writer.is_closing():
             writer.write_eof()
+
+    def _swallows(self, connection: _Connection) -> bool:
+        return self._is_hole or connection.is_silent
 
     def _swallow(self, connection: _Connection) -> None:
         connection.has_gap = True
