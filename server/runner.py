@@ -64,6 +64,15 @@ class _Connection(web.RequestHandler):
         if not (self._reading_paused or self._buffer_paused or transport.is_closing()):
             transport.resume_reading()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Whether the connection stays open a little longer: to close thousands in one turn takes the kernel long."""
+        transport = self.transport
+        if transport is None or self._turnstile.is_open:
+            self._turnstile.enter(super().eof_received)
+            return False
+        self._turnstile.enter(transport.close)
+        return True
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._turnstile.enter(partial(super().connection_lost, exc))
 
