@@ -44,6 +44,10 @@ check: .venv/dev ## Lint, check the format, the types, the layers and the docs.
 bench: .venv/dev services ## Run the benchmarks.
 	@$(WITH_VENV) python -m benchmarks $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/dev services $(JS_TESTS_INSTALLED) ## Inject faults for seven minutes, and check every promise; ARGS=--short takes one.
+	@$(WITH_VENV) python -m server chaos $(ARGS)
+
 .PHONY: lock
 lock: .venv/made ## Pin requirements*.in anew; UPGRADE=--upgrade takes newer versions.
 	@$(PIP) install uv

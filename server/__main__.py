@@ -1,4 +1,4 @@
-"""The command line: `python -m server serve | migrate | demo | backup | restore | epoch | user add | key add`."""
+"""The command line: `python -m server serve | migrate | demo | backup | restore | epoch | user add | key add | chaos`."""
 
 import errno
 import os
@@ -24,6 +24,8 @@ from server.app import (
 from server.logs import configure_logs
 from server.serve import serve as serve_until_stopped
 from server.settings import Settings, SettingsError, read_settings
+
+_ROOT = Path(__file__).parents[1]
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -115,6 +117,17 @@ def epoch(
 ) -> None:
     """Print the id of this life of the log; a new one is part of every restore of PostgreSQL."""
     typer.echo(_run(present_epoch(_settings(), new=new)))
+
+
+@cli.command(
+    add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def chaos(context: typer.Context) -> None:
+    """Start servers of its own, inject faults, and check every promise; --help says more, docs/chaos.md all."""
+    if not (_ROOT / "tests" / "chaos").is_dir():
+        _fail(f"The chaos run is in the tests, and there are none in {_ROOT}: run it from a checkout.")
+    os.chdir(_ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "tests.chaos", *context.args])  # noqa: S606 - it is us
 
 
 @user_commands.command("add")

@@ -1,6 +1,7 @@
 """`python -m tests.chaos`, also as `python -m server chaos`: inject faults, and tell whether a promise was broken."""
 
 import asyncio
+import logging
 import random
 import sys
 import time
@@ -54,6 +55,9 @@ def chaos(
         keep=keep,
         **(SHORT if short else {}) | {name: value for name, value in given.items() if value is not None},
     )
+    logging.getLogger("clients.python").setLevel(
+        logging.ERROR
+    )  # of the crowd: that it is cut off is the point
     print(f"Seed {plan.seed}.", flush=True)
     started = time.monotonic()
     history, verdict = asyncio.run(

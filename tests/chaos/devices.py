@@ -75,8 +75,9 @@ class Device:
         )
 
     def _show(self, notification: dict[str, Any]) -> None:
-        last_id, self._last_id = self._last_id, None
-        if notification["id"] != last_id:
+        if notification["id"] == self._last_id:
+            self._last_id = None
+        else:
             self._journal.write(
                 shown=notification["title"],
                 id=notification["id"],

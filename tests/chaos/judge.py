@@ -152,12 +152,24 @@ class _Judge:
             for row in rows:
                 row.lost += 1
             return
-        lag_s = max(0.0, at - publication.accepted_at)
-        if lag_s > PATIENCE_S and at - self._last_fault(publication.accepted_at, at) > PATIENCE_S:
+        owed_at = max(publication.accepted_at, self._came_back_at(device.user, publication, at))
+        lag_s = max(0.0, at - owed_at)
+        if lag_s > PATIENCE_S and at - self._last_fault(owed_at, at) > PATIENCE_S:
             self._breaches["late"].append(f"{device.name}: {publication.key} by {lag_s:.1f} s")
         for row in rows:
             row.shown += 1
             row.lags_s.append(lag_s)
+
+    def _came_back_at(self, user: str, publication: Publication, at: float) -> float:
+        """Who leaves with something on its way is given it when they come back: when the last return before `at` was."""
+        returns = (
+            min(change.done_at, at)
+            for change in self._history.changes
+            if change.user == user
+            and change.asked_at < at
+            and not publication.postings.keys().isdisjoint(change.joins)
+        )
+        return max(returns, default=0.0)
 
     def _was_told(self, device: Device, publication: Publication, places: list[str]) -> bool:
         return NEW_EPOCH in self._rows and any(

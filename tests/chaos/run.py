@@ -13,6 +13,7 @@ from random import Random
 from tests.chaos import devices, publishers
 from tests.chaos.cast import PROJECTS, Cast, gather_cast
 from tests.chaos.devices import DeviceSpec
+from tests.chaos.distant import DistantRedis, may_be_distant
 from tests.chaos.faults import Fault, Lane, chosen
 from tests.chaos.history import History, read_history
 from tests.chaos.judge import RECOVERED_S, judge
@@ -59,7 +60,11 @@ async def run(plan: Plan, say: Say) -> tuple[History, Verdict]:
 @asynccontextmanager
 async def _built(plan: Plan, folder: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
-        redis = RedisServer(folder, "--enable-debug-command", "local")
+        distant = await asyncio.to_thread(may_be_distant)
+        redis = (DistantRedis if distant else RedisServer)(folder, "--enable-debug-command", "yes")
+        if isinstance(redis, DistantRedis):
+            stack.push_async_callback(asyncio.to_thread, redis.disconnect)
+            await asyncio.to_thread(redis.connect)
         postgres = await asyncio.to_thread(PostgresCluster)
         stack.push_async_callback(asyncio.to_thread, postgres.remove)
         await asyncio.to_thread(postgres.start)
@@ -193,7 +198,7 @@ async def _inject(plan: Plan, stage: Stage, cast: Cast, say: Say) -> None:
     """Faults in all lanes, people who move, until the time is up; then whatever goes on is finished."""
     stop = asyncio.Event()
     chance = Random(plan.seed)
-    faults = chosen(plan.faults)
+    faults = chosen(plan.faults, in_namespaces=isinstance(stage.redis, DistantRedis))
     numbers = iter(range(1, 1_000_000))
     places = [(person.id, project) for person in cast.people[1::2] for project in PROJECTS]
     mover = Mover(stage.urls, cast.memberships)

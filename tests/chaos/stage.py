@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 
 from tests.chaos import mutations
 from tests.chaos.cast import Person
+from tests.chaos.distant import DistantRedis
 from tests.chaos.journal import Journal
 from tests.chaos.server import ORDERS_VARIABLE
 from tests.support.postgres import PostgresCluster
@@ -33,7 +34,8 @@ _OBEYED_WITHIN_S = 10.0
 class Stage:
     """What faults take hold of.
 
-    `links` lead from each server to Redis, `doors` from some devices to each server; `keys` are those of people, and
+    `links` lead from each server to Redis (the first talks to a distant one without), `doors` from some devices to
+    each server; `keys` are those of people, and
     `reader` is somebody without a device.
     """
 
@@ -121,9 +123,14 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """So many servers over a database with the demo, running."""
     async with AsyncExitStack() as stack:
+        to_redis: list[str | None] = [None] * number
         links = []
         if redis is not None:
             links = [await stack.enter_async_context(TcpProxy(redis.url)) for _ in range(number)]
+            to_redis = [link.url for link in links]
+        if isinstance(redis, DistantRedis):
+            del links[0]
+            to_redis[0] = redis.url
         servers = []
         for place in range(number):
             orders = folder / f"orders-{place}"
@@ -132,7 +139,7 @@ async def staged(
             server = ServerProcess(
                 database_url,
                 log_path=folder / f"server-{place}.log",
-                redis_url=links[place].url if links else None,
+                redis_url=to_redis[place],
                 env=settings | dict(env),
                 command=_COMMAND,
             )

@@ -31,6 +31,8 @@ _OF_LANES = {
         redis.redis_pause,
         redis.redis_sleep,
         redis.redis_freeze,
+        redis.redis_cut,
+        redis.redis_cut_long,
         redis.redis_black_hole,
         redis.redis_half_open,
         redis.redis_replies_lost,
@@ -50,10 +52,15 @@ FAULTS = {
     fault.name: fault
     for fault in (Fault(lane, inject) for lane, injectors in _OF_LANES.items() for inject in injectors)
 }
-ONLY_WHEN_ASKED = ("new_epoch",)
-"""After it, people may be told that something will not come: what is told is not lost, but it proves less."""
+ONLY_WHEN_ASKED = ("new_epoch", "redis_cut_long")
+"""After a new epoch, people may be told that something will not come, which proves less. The other takes long."""
+NEED_A_NAMESPACE = ("redis_cut", "redis_cut_long")
 
 
-def chosen(names: Sequence[str]) -> list[Fault]:
-    """The faults of these names, or all that prove most. KeyError: there is none of a name."""
-    return [FAULTS[name] for name in names or (name for name in FAULTS if name not in ONLY_WHEN_ASKED)]
+def chosen(names: Sequence[str], *, in_namespaces: bool) -> list[Fault]:
+    """The faults of these names, or all but those that must be asked for; of either, what this machine allows."""
+    return [
+        FAULTS[name]
+        for name in names or (name for name in FAULTS if name not in ONLY_WHEN_ASKED)
+        if in_namespaces or name not in NEED_A_NAMESPACE
+    ]

@@ -55,6 +55,25 @@ async def redis_freeze(stage: Stage, chance: Random) -> None:
         stage.redis.thaw()
 
 
+async def redis_cut(stage: Stage, chance: Random) -> None:
+    """The network between the servers and Redis is down for up to twelve seconds, and no packet says so."""
+    await _cut(stage, chance.uniform(4, 12))
+
+
+async def redis_cut_long(stage: Stage, chance: Random) -> None:
+    """The same for 75 seconds: until the kernel gives the connections up, and longer."""
+    del chance
+    await _cut(stage, 75)
+
+
+async def _cut(stage: Stage, seconds: float) -> None:
+    stage.redis.cut()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        stage.redis.join()
+
+
 async def redis_black_hole(stage: Stage, chance: Random) -> None:
     """What one server says to Redis vanishes, and nothing comes back: up to ten seconds."""
     link = chance.choice(stage.links)

@@ -236,3 +236,10 @@ def test_the_module_is_the_command(path):
 
     assert result.returncode == 2
     assert "--nonsense" in result.stderr
+
+
+def test_the_chaos_run_takes_its_own_options_by_the_same_command(run):
+    for options in (("--help",), ("--faults", "nonsense")):
+        told = run("chaos", *options)
+        assert told.returncode == (0 if options == ("--help",) else 2)
+        assert "redis_kill" in told.stdout or "nonsense" in told.stderr

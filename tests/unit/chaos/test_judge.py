@@ -151,6 +151,15 @@ def test_what_is_late_though_no_fault_was_left_is_a_breach(clean: History):
     assert judge(clean).breaches == {}
 
 
+def test_what_comes_with_a_return_is_as_late_as_the_return(clean: History):
+    clean.changes += [Change("1", (), (ROOM,), 5.5, 5.6), Change("1", (ROOM,), (), 99, 99.1)]
+    last = clean.devices["d0"].shown.pop()
+    clean.devices["d0"].shown.append(replace(last, at=100))
+    verdict = judge(clean)
+    assert verdict.breaches == {}
+    assert verdict.total.lag_s(1) == pytest.approx(0.9)
+
+
 def test_slow_delivery_in_calm_is_a_breach():
     run = history(*(publication(number, float(number)) for number in range(1, 41)))
     device = run.devices["d0"]

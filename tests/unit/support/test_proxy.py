@@ -233,3 +233,17 @@ async def test_healing_cuts_who_lost_bytes_and_spares_the_others(call, proxy):
 
     assert await gapped.is_cut()
     assert await idle.ask(b"y\n") == b"Y\n"
+
+
+async def test_silence_swallows_what_present_connections_say_and_new_ones_are_served(call, proxy, upper):
+    present = await call()
+    await present.ask(b"x\n")
+    proxy.silence()
+
+    present.writer.write(b"lost\n")
+    await arrives(proxy.swallowed)
+
+    assert await (await call()).ask(b"y\n") == b"Y\n"
+    assert upper.asked == [b"x\n", b"y\n"]
+    proxy.heal()
+    assert await present.is_cut()
