@@ -82,7 +82,7 @@ class Events:
 
         async def answer(sid: str, *payload: Any) -> dict[str, Any]:
             session = self._sessions.get(sid)
-            if session is None:
+            if session is None or session.ended:
                 return _failed(Unavailable("The session has not begun.", code="no_session"))
             try:
                 return {"ok": True, **await handler(session, payload[0] if payload else None)}

@@ -17,7 +17,6 @@ from core.ports.identity import Identity
 from core.ports.log import Log
 from core.ports.presence import Audience
 from realtime.background import Background
-from realtime.engine import EventPacket
 from realtime.publication import Publication
 from realtime.repair import Repair
 from realtime.room import Room
@@ -31,6 +30,7 @@ class Hub:
 
     def __init__(self, log: Log, identity: Identity, background: Background) -> None:
         self._log = log
+        self._background = background
         self.rooms: dict[str, Room] = {}
         self.repair = Repair(self, log, identity, background)
         self.epoch = ""
@@ -147,11 +147,10 @@ class Hub:
         if room.opened is None:
             self.deliver_held(room)
 
-    def tell(self, room: str, packet: EventPacket) -> None:
-        """Send what is in no log to the sessions that are in the room now."""
+    def listeners(self, room: str) -> list[Session]:
+        """The sessions that may hear now what is said in the room, and is in no log."""
         found = self.rooms.get(room)
-        for session in list(found.sessions) if found else ():
-            session.send(packet)
+        return found.listeners() if found else []
 
     def deliver_held(self, room: Room) -> bool:
         """Deliver what waits and has its turn; whether there was anything.
@@ -160,6 +159,10 @@ class Hub:
         """
         progress = False
         while (following := room.take_held()) is not None:
+            if room.is_tired:
+                room.hold(following)
+                self._rest(room)
+                return progress
             if following.members > room.members:
                 room.hold(following)
                 self.repair.look_who_moved(room.name)
@@ -170,6 +173,19 @@ class Hub:
         if room.held:
             self.repair.wait_for_gap(room)
         return progress
+
+    def _rest(self, room: Room) -> None:
+        if not room.resting:
+            room.resting = True
+            self._background.start(self._go_on(room), f"rest of {room.name}")
+
+    async def _go_on(self, room: Room) -> None:
+        try:
+            await room.rest()
+        finally:
+            room.resting = False
+        if self.rooms.get(room.name) is room:
+            self.deliver_held(room)
 
     def begin_epoch(self, epoch: str) -> None:
         """The log was restored from a backup: nothing that was delivered counts, everybody starts anew."""

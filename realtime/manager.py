@@ -17,12 +17,20 @@ import socketio
 
 from realtime.background import Background
 from realtime.engine import MAX_MESSAGE_BYTES, SocketServer
-from realtime.redis_link import DEADLINE_S
 from realtime.redis_listener import DEAF_S, Listener
 from realtime.redis_outbox import Outbox
-from realtime.redis_url import Endpoint
+from realtime.redis_url import DEADLINE_S, Endpoint
 from realtime.rooms import RoomIndex
-from realtime.seal import SERVERS, SERVERS_CHANNEL, Forged, Message, Seal, channel_of, room_of
+from realtime.seal import (
+    MAX_SEALED_BYTES,
+    SERVERS,
+    SERVERS_CHANNEL,
+    Forged,
+    Message,
+    Seal,
+    channel_of,
+    room_of,
+)
 
 TRANSPORTS = ("polling", "websocket")
 LINGER_S = 10.0
@@ -57,8 +65,8 @@ class RedisManager(RoomIndex, socketio.AsyncRedisManager):  # type: ignore[misc]
         self._background = Background()
         self._lingering: dict[str, asyncio.TimerHandle] = {}
         self._started = False
-        self.outbox = Outbox(self._endpoint.connection)
-        self.listener = Listener(self._endpoint.connection, self._take, self._subscribed)
+        self.outbox = Outbox(self._endpoint)
+        self.listener = Listener(self._endpoint, self._take, self._subscribed)
         self.on_message: Callable[[Message], None] = self._emit_here
         self.on_followed: Callable[[str], None] = lambda _: None
         self.on_open_publish: Callable[[str, bytes], bool] = lambda *_: False
@@ -153,13 +161,21 @@ class RedisManager(RoomIndex, socketio.AsyncRedisManager):  # type: ignore[misc]
     def _take(self, channel: str, data: bytes) -> None:
         room = room_of(channel)
         try:
-            message = self._seal.open(room, data)
-        except Forged as forged:
-            if not (self._open_publish and room != SERVERS and self.on_open_publish(room, data)):
+            if not self._is_taken(room, data):
                 self.forged += 1
-                _logger.debug("❌ [Redis] 丢弃消息: %s", forged)
-        else:
-            self.on_message(message)
+        except Exception:
+            # The edge: one message that cannot be worked on must not cost those behind it.
+            _logger.exception("❌ [Redis] 消息处理失败")
+
+    def _is_taken(self, room: str, data: bytes) -> bool:
+        if len(data) > MAX_SEALED_BYTES:
+            return False
+        try:
+            message = self._seal.open(room, data)
+        except Forged:
+            return self._open_publish and room != SERVERS and self.on_open_publish(room, data)
+        self.on_message(message)
+        return True
 
     def _emit_here(self, message: Message) -> None:
         """What another server emitted to a room, for the clients that are in it here."""

@@ -68,6 +68,7 @@ class Servers:
         self._told: Here = {}
         self._beats = 0
         self._tell_all = True
+        self._has_left = False
         self._heard_at = 0.0
         self._hearing_since = 0.0
 
@@ -105,6 +106,8 @@ class Servers:
 
     async def beat(self) -> None:
         """Tell the others what has changed here since the last beat."""
+        if self._has_left:
+            return
         self._drop_silent()
         here = self._people_here()
         everybody, self._tell_all = self._tell_all, False
@@ -119,6 +122,7 @@ class Servers:
 
     def leave(self) -> None:
         """Tell the others that this server is going."""
+        self._has_left = True
         self._tell({"all": True, "people": (), "gone": True})
 
     def _people_here(self) -> Here:
@@ -159,6 +163,8 @@ class Servers:
 
     def _learn(self, origin: str, beat: Mapping[str, Any]) -> None:
         server = self._servers.setdefault(origin, _Server())
+        if beat["beat"] <= server.beats:
+            return  # sent again by somebody: a server never says a thing twice
         server.heard_at = time.monotonic()
         if beat["all"]:
             server.forget()

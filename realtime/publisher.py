@@ -11,7 +11,6 @@ from core.domain.rooms import user_room
 from core.ports.presence import Presence
 from core.schemas.inbox import change_body
 from realtime.admission import Admission
-from realtime.engine import EventPacket
 from realtime.hub import Hub
 from realtime.manager import RedisManager
 from realtime.publication import Publication
@@ -48,12 +47,11 @@ class FastPath:
             _logger.info("📤 发布消息到 notify:%s, 接收者: %d", room, self._presence.connections(room))
 
     def inbox_changed(self, user_id: str, change: InboxChange, origin: str | None) -> None:
-        body = orjson.dumps(("inbox", change_body(change)))
-        packet = EventPacket(body)
+        body = change_body(change)
         for session in self._sessions.of_user(user_id):
-            if session.sid != origin:
-                session.send(packet)
-        self._tell_here(user_room(user_id), body)
+            if session.sid != origin and session.entered:
+                session.tell_inbox(body)
+        self._tell_here(user_room(user_id), orjson.dumps(("inbox", body)))
 
     def people_changed(self, user_ids: Iterable[str]) -> None:
         people = tuple(user_ids)

@@ -55,9 +55,18 @@ class Receiver:
         elif message.origin == self._id:
             return
         elif message.body is not None:
-            self._hub.tell(message.room, EventPacket(message.body))
+            self._tell(message.room, message.body)
         else:
             self._hub.repair.check((message.room,))
+
+    def _tell(self, room: str, body: bytes) -> None:
+        event, payload = orjson.loads(body)
+        packet = EventPacket(body)
+        for session in self._hub.listeners(room):
+            if event == "inbox":
+                session.tell_inbox(payload)
+            else:
+                session.send(packet)
 
     def _look(self, room: str, offset: int) -> None:
         """A posting is there that is to be read; this server's own is known already."""
@@ -70,6 +79,7 @@ class Receiver:
             content = OpenBody().load(orjson.loads(data))
         except (orjson.JSONDecodeError, ValidationError, TypeError):
             return False
-        event = ephemeral_event(room, new_id(), clock.now(), content)
-        self._hub.tell(room, EventPacket.of(*event))
+        packet = EventPacket.of(*ephemeral_event(room, new_id(), clock.now(), content))
+        for session in self._hub.listeners(room):
+            session.send(packet)
         return True

@@ -9,7 +9,8 @@ from contextlib import suppress
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-DEADLINE_S = 1.0
+from realtime.redis_url import Endpoint
+
 RETRY_S = 0.5
 
 FAULTS = (RedisError, OSError, TimeoutError)
@@ -19,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def keep_linked(
-    make: Callable[[], AbstractConnection],
+    endpoint: Endpoint,
     work: Callable[[AbstractConnection], Awaitable[None]],
     broken: Callable[[], None],
     name: str,
@@ -30,9 +31,9 @@ async def keep_linked(
     """
     told = False
     while True:
-        connection = make()
+        connection = endpoint.connection()
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(endpoint.patience_s):
                 await connection.connect()  # type: ignore[no-untyped-call]
             if told:
                 _logger.info("✅ [Redis] %s: 已恢复", name)

@@ -13,6 +13,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from realtime.redis_link import keep_linked
+from realtime.redis_url import Endpoint
 
 DEAF_S = 6.0
 """How long the server's own beat may fail to come back."""
@@ -30,11 +31,11 @@ class Listener:
 
     def __init__(
         self,
-        make: Callable[[], AbstractConnection],
+        endpoint: Endpoint,
         on_message: Callable[[str, bytes], None],
         on_subscribed: Callable[[str], None],
     ) -> None:
-        self._make = make
+        self._endpoint = endpoint
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._wanted: set[str] = set()
@@ -65,7 +66,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen, until cancelled."""
-        await keep_linked(self._make, self._work, lambda: None, "listener")
+        await keep_linked(self._endpoint, self._work, lambda: None, "listener")
 
     async def _work(self, connection: AbstractConnection) -> None:
         self.connections += 1

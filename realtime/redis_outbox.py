@@ -7,12 +7,12 @@ servers find it in the log.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from realtime.redis_link import DEADLINE_S, keep_linked
+from realtime.redis_link import keep_linked
+from realtime.redis_url import DEADLINE_S, Endpoint
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 8 << 20
@@ -22,8 +22,8 @@ _BATCH = 500
 class Outbox:
     """At most once: what fails or does not fit is dropped and counted, nothing is sent twice."""
 
-    def __init__(self, make: Callable[[], AbstractConnection]) -> None:
-        self._make = make
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._waiting_bytes = 0
         self._filled = asyncio.Event()
@@ -57,7 +57,7 @@ class Outbox:
 
     async def run(self) -> None:
         """Send what is put, until cancelled."""
-        await keep_linked(self._make, self._work, self._break, "outbox")
+        await keep_linked(self._endpoint, self._work, self._break, "outbox")
 
     async def _work(self, connection: AbstractConnection) -> None:
         await _ask(connection, [("PING",)])

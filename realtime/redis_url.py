@@ -9,8 +9,8 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from socketio.redis_manager import parse_redis_sentinel_url
 
-from realtime.redis_link import DEADLINE_S
-
+DEADLINE_S = 1.0
+"""How long anything asked of Redis may take."""
 SENTINEL_SCHEME = "redis+sentinel"
 DEFAULT_SERVICE = "mymaster"
 
@@ -40,6 +40,11 @@ class Endpoint:
             if url.startswith("rediss://") and not verify_tls:
                 options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
             self._client = Redis.from_url(url, **options)
+
+    @property
+    def patience_s(self) -> float:
+        """How long a connection may take to be made: each sentinel that does not answer costs half a second."""
+        return DEADLINE_S if not self._sentinels else DEADLINE_S / 2 * (len(self._sentinels) + 1)
 
     def connection(self) -> AbstractConnection:
         """One that is not connected yet. The pool only knows how to make it, and does not lend it to others."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SWEEP_INTERVAL_S = 1.0
 GAP_PATIENCE_S = 0.05
+LOG_PATIENCE_S = 2.0
 _PAGE = 500
 _SWEEP_NAMES = 5_000
 
@@ -45,9 +46,16 @@ class Repair:
         self._moved: set[str] = set()
         self._looking = False
         self._sweeping_early = False
+        self._waiting_since: float | None = None
+        self._log_answered = True
         self.swept_at = time.monotonic()
-        self.log_reachable = True
         self.repaired = 0
+
+    @property
+    def log_reachable(self) -> bool:
+        """Whether the log has answered the last sweep, or one that goes on has not waited long for it."""
+        waiting = self._waiting_since
+        return self._log_answered and (waiting is None or time.monotonic() - waiting <= LOG_PATIENCE_S)
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -68,13 +76,16 @@ class Repair:
 
     async def sweep(self) -> None:
         """Compare every active room with the log, and repair what stays behind."""
+        self._waiting_since = time.monotonic()
         try:
             await self._sweep()
         except Unavailable as error:
-            self.log_reachable = False
+            self._log_answered = False
             _logger.warning("the log cannot be reached", extra={"reason": error.code})
         else:
-            self.log_reachable = True
+            self._log_answered = True
+        finally:
+            self._waiting_since = None
         self.swept_at = time.monotonic()
 
     async def _sweep(self) -> None:
@@ -165,11 +176,16 @@ class Repair:
             moved = set()
             for posting in found:
                 room = self._hub.rooms.get(posting.room)
+                while room is not None and room.is_tired:
+                    await room.rest()
+                    room = self._hub.rooms.get(posting.room) if epoch == self._hub.epoch else None
                 if room is not None and posting.offset == room.applied + 1:
                     room.hold(Publication.of(posting, epoch))
                     if self._hub.deliver_held(room):
                         moved.add(room.name)
                         self.repaired += 1
+            if epoch != self._hub.epoch:
+                return
             await self._step_over_pruned(wanted.keys() - moved)
             names = names if len(found) == _PAGE and moved else []
 

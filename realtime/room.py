@@ -12,6 +12,9 @@ from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
 MAX_HELD = 500
+BURST_BYTES = 256 << 10
+REST_S = 0.25
+_REST_STEP_S = 0.005
 
 _logger = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ class Room:
     """
 
     __slots__ = (
+        "_burst_bytes",
         "_hidden_since",
         "applied",
         "held",
@@ -33,6 +37,7 @@ class Room:
         "name",
         "opened",
         "pins",
+        "resting",
         "sessions",
         "waiting_for_gap",
     )
@@ -47,6 +52,8 @@ class Room:
         self.held: dict[int, Publication] = {}
         self.waiting_for_gap = False
         self.pins = 0
+        self.resting = False
+        self._burst_bytes = 0
         self.idle_since = time.monotonic()
         self._hidden_since: int | None = None
 
@@ -78,11 +85,37 @@ class Room:
         hidden_since, self._hidden_since = self._hidden_since, None
         if not recipients:
             return 0
+        self._count(len(body))
         packet = EventPacket(body if hidden_since is None else with_skip(body, hidden_since, offset - 1))
         for session in recipients:
             session.deliver(self.name, offset, packet)
         _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
         return len(recipients)
+
+    @property
+    def is_tired(self) -> bool:
+        """Whether so much was delivered in this turn of the loop that clients must have time to take it.
+
+        Nothing is written before the turn ends: whoever reads as fast as they can would be taken for slow.
+        """
+        return self.resting or self._burst_bytes >= BURST_BYTES
+
+    def _count(self, size_bytes: int) -> None:
+        if self._burst_bytes == 0:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._burst_bytes += size_bytes
+
+    def _end_turn(self) -> None:
+        self._burst_bytes = 0
+
+    async def rest(self) -> None:
+        """Return when the members have taken most of what was sent, or have had a quarter of a second for it."""
+        tired_until = time.monotonic() + REST_S
+        await asyncio.sleep(0)
+        while time.monotonic() < tired_until and any(  # noqa: ASYNC110 - what kernels take has no event
+            session.unsent_bytes > BURST_BYTES and not session.ended for session in self.sessions
+        ):
+            await asyncio.sleep(_REST_STEP_S)
 
     def _recipients(self, offset: int) -> set[Session]:
         if not self.limits:
@@ -106,6 +139,15 @@ class Room:
     def join(self, session: Session) -> None:
         self.sessions.add(session)
         session.joined.add(self.name)
+
+    def listeners(self) -> list[Session]:
+        """Who may hear what is said in the room now, and is in no log."""
+        now = self.applied + 1
+        return [
+            session
+            for session in self.sessions
+            if session.entered and runs.contains(self.limits.get(session, ((now, now),)), now)
+        ]
 
     def leave(self, session: Session) -> None:
         self.sessions.discard(session)

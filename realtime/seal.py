@@ -16,7 +16,7 @@ CHANNEL_PREFIX = "notify:"
 SERVERS = "servers"
 """What stands for the room in messages of the servers among themselves; no room is named so."""
 SERVERS_CHANNEL = "notify-servers"
-MAX_MESSAGE_BYTES = 256 << 10
+MAX_SEALED_BYTES = 256 << 10
 
 _VERSION = 1
 _FIELDS = frozenset("verombs")
@@ -76,15 +76,15 @@ class Seal:
 
     def open(self, room: str, data: bytes) -> Message:
         """What was sealed for the room. Raises `Forged`."""
-        if len(data) > MAX_MESSAGE_BYTES:
-            raise Forged("Too long.")
         try:
             found = orjson.loads(data)
+            if not isinstance(found, dict) or found.keys() != _FIELDS or found["v"] != _VERSION:
+                raise Forged("Not a message of ours.")
+            message = _read(found)
         except orjson.JSONDecodeError as error:
             raise Forged("Not JSON.") from error
-        if not isinstance(found, dict) or found.keys() != _FIELDS or found["v"] != _VERSION:
-            raise Forged("Not a message of ours.")
-        message = _read(found)
+        except orjson.JSONEncodeError as error:  # more levels can be read than written
+            raise Forged("Not JSON of ours.") from error
         if message is None or message.room != room:
             raise Forged("Not a message of this room.")
         signature = found["s"]

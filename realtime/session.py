@@ -40,6 +40,7 @@ class Session:
     """
 
     __slots__ = (
+        "_inbox",
         "_outgoing",
         "_released",
         "_server",
@@ -62,6 +63,7 @@ class Session:
     ) -> None:
         self._server = server
         self._outgoing = outgoing
+        self._inbox: Mapping[str, Any] | None = None
         self._released: asyncio.Event | None = None
         self.sid = sid
         self.eio_sid = eio_sid
@@ -100,6 +102,18 @@ class Session:
 
     def emit(self, event: str, payload: Any) -> None:
         self.send(EventPacket.of(event, payload))
+
+    def tell_inbox(self, body: Mapping[str, Any]) -> None:
+        """Tell that receipts changed on another device. What comes late, behind what is newer, keeps the newer counts;
+        what comes twice is not told again.
+        """
+        newest = self._inbox
+        if newest is not None and body["version"] == newest["version"]:
+            return
+        if newest is not None and body["version"] < newest["version"]:
+            body = {**newest, "changed": body["changed"], "through": body["through"]}
+        self._inbox = body
+        self.emit("inbox", body)
 
     def deliver(self, room: str, offset: int, packet: EventPacket) -> None:
         """Send a live publication, or hold it while its room is being caught up."""
@@ -187,4 +201,5 @@ class Session:
             return
         self.emit("session", {"state": "ending", "reason": reason, "retry": retry, "retry_ms": retry_ms})
         self.ended = True
+        self._tell_released()
         self._server.hang_up(self.eio_sid, END_GRACE_S)

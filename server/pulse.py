@@ -5,9 +5,12 @@ import faulthandler
 import logging
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
 
 BEAT_S = 0.25
 MAX_LAG_S = 2.0
@@ -15,6 +18,7 @@ DEAD_S = 10
 EXIT_CODE = 70
 """EX_SOFTWARE: whatever supervises the process starts another."""
 _MEMORY_S = 10.0
+_LAST_WORDS_S = 0.5
 
 _logger = logging.getLogger(__name__)
 
@@ -70,7 +74,21 @@ class Watchdog:
             ticks = ticks + 1 if self._pulse.beats == seen else 0
             seen = self._pulse.beats
             if ticks >= DEAD_S:
-                _logger.critical("❌ [Watchdog] 事件循环已停止 %d 秒，进程退出", ticks)
-                faulthandler.dump_traceback(sys.stderr, all_threads=True)
-                sys.stderr.flush()
-                os._exit(EXIT_CODE)
+                end_process(EXIT_CODE, _say_where)
+
+
+def _say_where() -> None:
+    # By way of a file: writing to what nobody reads, this would hold all threads, also the one that ends the process.
+    with tempfile.TemporaryFile("w+", errors="replace") as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        sys.stderr.write(file.read())
+    _logger.critical("❌ [Watchdog] 事件循环已停止，进程退出")
+
+
+def end_process(code: int, last_words: Callable[[], None]) -> NoReturn:
+    """End at once, whatever hangs. Also when the log does: nobody waits for the last words longer than a moment."""
+    saying = threading.Thread(target=last_words, name="last words", daemon=True)
+    saying.start()
+    saying.join(_LAST_WORDS_S)
+    os._exit(code)

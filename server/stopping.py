@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api.middleware import refused
 from realtime.gateway import Gateway
+from server.pulse import end_process
 
 STOPS_WITHIN_S = 5.0
 """The promise: from the signal to the end of the process."""
@@ -20,7 +20,7 @@ SESSIONS_S = 1.5
 """For sessions to take their goodbye; whoever does not read is cut after less."""
 REQUESTS_S = 1.25
 """For requests under way, once the sessions have gone; then as long again for those that have to be broken off."""
-_HARD_END_S = STOPS_WITHIN_S - 0.3
+_HARD_END_S = STOPS_WITHIN_S - 0.6
 _SOCKETS_PATH = "/socket.io/"
 
 _logger = logging.getLogger(__name__)
@@ -66,5 +66,4 @@ def end_hard_later() -> None:
 
 
 def _end_hard() -> None:
-    _logger.error("🛑 [Shutdown] 未能按时停止，强制结束")
-    os._exit(1)
+    end_process(1, lambda: _logger.error("🛑 [Shutdown] 未能按时停止，强制结束"))

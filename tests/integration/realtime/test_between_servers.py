@@ -228,6 +228,21 @@ async def test_a_beat_that_was_missed_makes_a_server_tell_everything_again(fleet
     await until(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
 
 
+async def test_a_beat_that_is_sent_again_changes_nothing(fleet: Fleet):
+    here, there = fleet.nodes
+    beats: list[Message] = []
+    take = servers(here).take
+    servers(here).take = lambda message: (beats.append(message), take(message))
+    client = await connected(fleet, there)
+    await until(lambda: servers(here).connections("user:1") == 1)
+    told = [beat for beat in beats if beat.origin == there.manager.host_id]
+    await client.device.drop()
+    await until(lambda: servers(here).connections("user:1") == 0)
+    for beat in told:
+        take(beat)
+    assert servers(here).audience(["user:1"]) == Audience(0, 0)
+
+
 async def test_many_people_are_told_of_in_several_messages(fleet: Fleet, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(presence_module, "_BEAT_BYTES", 10)
     here, there = fleet.nodes

@@ -19,12 +19,15 @@ from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.log import SqlLog
 from core.store.migrations import migrate
+from realtime import repair
 from realtime.background import Background
 from realtime.engine import OutgoingQueue
 from realtime.hub import Hub
 from realtime.manager import build_socket_server
 from realtime.publication import Publication
 from realtime.session import Session
+from server.health import Health
+from server.pulse import Pulse
 
 ROOM = "project:1"
 
@@ -36,9 +39,10 @@ class Stage:
     hub: Hub
     background: Background
 
-    async def append(self, number: int = 1, room: str = ROOM) -> list[Posting]:
+    async def append(self, number: int = 1, room: str = ROOM, content: str = "") -> list[Posting]:
         """Commit notifications without telling the hub."""
-        committed = [await self.log.commit(Unit("test", drafts=(draft(room),))) for _ in range(number)]
+        units = [Unit("test", drafts=(draft(room, content),)) for _ in range(number)]
+        committed = [await self.log.commit(unit) for unit in units]
         return [posting for unit in committed for posting in unit.appended[0].postings]
 
     def offer(self, posting: Posting, epoch: str | None = None) -> None:
@@ -67,14 +71,14 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await database.close()
 
 
-def draft(room: str) -> Draft:
+def draft(room: str, content: str = "") -> Draft:
     notification = Notification(
         id=ids.new_id(),
         type="test",
         level=Level.INFO,
         urgent=False,
         title="t",
-        content="",
+        content=content,
         data={},
         link=None,
         thread=None,
@@ -155,6 +159,68 @@ async def test_whatever_the_fast_path_does_everything_arrives_once_and_in_order(
             await asyncio.sleep(0)
     await stage.hub.repair.sweep()
     assert await offsets(outgoing, 60) == list(range(1, 61))
+    assert outgoing.empty()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_who_reads_as_fast_as_they_can_is_not_cut_however_much_comes_at_once(stage: Stage, told: bool):
+    session, outgoing = await stage.joined()
+    posted = await stage.append(80, content="x" * 28_000)
+    if told:
+        for posting in posted:
+            stage.offer(posting)
+    else:
+        checking = asyncio.create_task(stage.hub.repair.sweep())
+    assert await offsets(outgoing, 80) == list(range(1, 81))
+    assert not session.ended
+    if not told:
+        await checking
+
+
+async def test_a_log_that_hangs_is_said_to_be_away_and_not_the_sweep_to_be_stuck(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(repair, "LOG_PATIENCE_S", 0.05)
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    epoch = stage.log.epoch
+    stage.log.epoch = lambda: answer
+    stage.hub.repair.swept_at -= 3_600
+    health = Health(stage.hub.repair, None, Pulse(), lambda: False)
+    sweeping = asyncio.create_task(stage.hub.repair.sweep())
+    async with asyncio.timeout(10):
+        while health.checks()["database"] == "ok":
+            await asyncio.sleep(0.01)
+    assert health.checks()["sweep"] == "ok"
+    answer.set_result(await epoch())
+    await sweeping
+    assert set(health.checks().values()) == {"ok"}
+
+
+async def test_only_who_is_let_in_and_still_a_member_hears_what_is_in_no_log(stage: Stage):
+    session, _ = await stage.joined()
+    assert stage.hub.listeners(ROOM) == []
+    session.entered = True
+    assert stage.hub.listeners(ROOM) == [session]
+    stage.hub.limit(session, {ROOM: ((1, 5),)})
+    assert stage.hub.listeners(ROOM) == [session]
+    stage.hub.rooms[ROOM].applied = 5
+    assert stage.hub.listeners(ROOM) == []
+
+
+async def test_receipts_that_come_late_do_not_bring_old_counts_back(stage: Stage):
+    session, outgoing = await stage.joined()
+
+    def state(version: int, unread: int, changed: str) -> dict[str, object]:
+        return {"version": version, "unread": unread, "changed": [changed], "through": {}}
+
+    for body in (state(1, 3, "a"), state(3, 1, "c"), state(2, 2, "b"), state(3, 1, "c")):
+        session.tell_inbox(body)
+    told = [orjson.loads((await outgoing.get()).data[1:])[1] for _ in range(3)]
+    assert [(body["version"], body["unread"], body["changed"]) for body in told] == [
+        (1, 3, ["a"]),
+        (3, 1, ["c"]),
+        (3, 1, ["b"]),
+    ]
     assert outgoing.empty()
 
 

@@ -1,7 +1,9 @@
 """The watchdog ends a process whose loop is dead, and none that was only stopped for a while."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from server import pulse
 from server.pulse import EXIT_CODE, Pulse
-from tests.support.processes import Program
+from tests.support.processes import ROOT, Program
 
 PROGRAM = """
 import asyncio, signal, sys, time
@@ -30,6 +32,21 @@ async def main():
         await asyncio.sleep(0.01)
     watchdog.stop()
     print("ended well", flush=True)
+asyncio.run(main())
+"""
+
+
+CLOGGED = """
+import asyncio, logging
+from server import pulse
+pulse.DEAD_S = 2
+async def main():
+    beat = pulse.Pulse()
+    task = asyncio.create_task(beat.run())
+    pulse.Watchdog(beat).start()
+    await asyncio.sleep(0.5)
+    while True:
+        logging.warning("x" * 10_000)
 asyncio.run(main())
 """
 
@@ -56,6 +73,19 @@ def test_a_process_that_was_stopped_and_goes_on_is_not_ended(program: Program):
     assert program._process.wait(30) == 0
     program._log.wait_for_end(5)
     assert "ended well" in program.lines
+
+
+def test_a_log_that_nobody_reads_does_not_keep_a_dead_process():
+    """Whoever collects the log may be the reason: then the last words are as stuck as everything else."""
+    reading, writing = os.pipe()
+    process = subprocess.Popen([sys.executable, "-c", CLOGGED], stderr=writing, cwd=ROOT)
+    os.close(writing)
+    try:
+        assert process.wait(30) == EXIT_CODE
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
 
 
 async def test_a_loop_that_was_late_is_said_to_be_stuck(monkeypatch: pytest.MonkeyPatch):
