@@ -13,6 +13,9 @@ from server.runner import Runner
 from server.settings import Settings
 from server.stopping import REQUESTS_S, end_hard_later, send_away
 
+_GC_THRESHOLDS = (2_000, 10, 50)
+"""Whole collections five times as rare as usual: with 8,000 connections, each holds the loop for 0.8 s."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -31,6 +34,7 @@ async def serve(settings: Settings) -> None:
             await port.open()
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*_GC_THRESHOLDS)
             _logger.info("🚀 [Startup] 服务已启动: http://%s:%d", _shown_host(settings.host), settings.port)
             await stop.wait()
             _logger.info("🛑 [Shutdown] 正在停止")
