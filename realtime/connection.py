@@ -202,5 +202,6 @@ class Connection:
             await self._owner._trigger_event("disconnect", self.sid, reason, run_async=False)  # noqa: SLF001
         finally:
             self.closed = True
+            self.polling = None  # a cycle, for which memory would wait
             self.queue.abandon()
             self._owner.sockets.pop(self.sid, None)

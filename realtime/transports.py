@@ -130,14 +130,14 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             known = self.sockets.get(sid)
             if known is None or not await known.upgrade(websocket):
                 websocket.close()
-                return websocket.response
+                return await websocket.finish()
             connection = known
         try:
             await self._read(connection, websocket)
         finally:
             await self._turnstile.pass_through()
             await connection.close(reason=self.reason.TRANSPORT_CLOSE)
-        return websocket.response
+        return await websocket.finish()
 
     async def _read(self, connection: Connection, websocket: WebSocket) -> None:
         while not connection.ending and (content := await websocket.receive()) is not None:

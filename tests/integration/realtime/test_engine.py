@@ -12,6 +12,7 @@ from typing import Any
 import engineio
 import pytest
 import socketio
+from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refused
@@ -259,6 +260,7 @@ USED = {
     engineio.AsyncServer: ["_trigger_event", "_cors_headers", "generate_id"],
     socketio.AsyncManager: ["pre_connect", "connect", "disconnect", "is_connected", "eio_sid_from_sid"],
     BaseProtocol: ["_drain_helper", "writing_paused"],
+    web.WebSocketResponse: ["_exception"],
 }
 
 

@@ -1,10 +1,12 @@
 """Peers that are slow, silent or ugly: they cost little, are cut, and leave nothing."""
 
 import asyncio
+import gc
 import json
 import socket
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -397,3 +399,23 @@ async def test_who_leaves_an_upload_unfinished_leaves_nothing():
             await peer.send_str(ANNOUNCED)
         await nothing_left(served)
         assert served.server._binary_packet == {}
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_who_has_gone_leaves_nothing_for_the_garbage_collector(served: Served, transport: str):
+    """Whole collections hold the loop: memory is not to wait for one."""
+    gc.disable()
+    try:
+        opening = served.socket() if transport == "websocket" else nullcontext(await served.polling())
+        async with opening as client:
+            await (client.send_str("40") if transport == "websocket" else client.connect())
+            connection = next(iter(served.server.eio.sockets.values()))
+            kept = [weakref.ref(connection)]
+            kept += [weakref.ref(connection.websocket.response)] if connection.websocket else []
+            del connection
+            await (receive(client) if transport == "websocket" else client.post("1"))
+        async with asyncio.timeout(DEADLINE_S):
+            while any(reference() is not None for reference in kept):
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
