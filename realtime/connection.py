@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp import WSCloseCode
 
 from realtime.background import Background
+from realtime.intake import Flood
 from realtime.outgoing import OutgoingPacket, OutgoingQueue
 from realtime.websocket import WebSocket
 
@@ -107,7 +108,9 @@ class Connection:
             self.queue.put_nowait(packet)
 
     async def receive(self, content: str | bytes) -> None:
-        """Take a packet from the peer. Raises `ValueError` for what is none."""
+        """Take a packet from the peer; nothing behind the end. Raises `ValueError` for what is none."""
+        if self.ending:
+            return
         kind, data = (content[:1], content[1:]) if isinstance(content, str) else ("4", content)
         if kind == "4":
             await self._owner._trigger_event("message", self.sid, data, run_async=False)  # noqa: SLF001
@@ -132,7 +135,7 @@ class Connection:
                 self._end_poll(NOOP)
                 if await websocket.receive() != "5":
                     return False
-        except TimeoutError:
+        except (TimeoutError, Flood):
             return False
         finally:
             self._upgrade = None

@@ -6,7 +6,7 @@ Changed against the library, each for a fault seen:
 - the CONNECT packet is the first thing a client hears, also when its handler emits;
 - frames after the end, a second CONNECT and acknowledgements are not served; binary only when asked for, and bounded;
 - a client cannot call the handlers of connect and disconnect by sending events of these names;
-- who is in no namespace for ten seconds is cut;
+- who is in no namespace for ten seconds is cut, and before that when too many are;
 - nothing is emitted to everybody by leaving out the room.
 
 `realtime.transports` has the Engine.IO server below it. The versions are pinned exactly;
@@ -34,6 +34,8 @@ __all__ = ["MAX_MESSAGE_BYTES", "NAMESPACE", "EventPacket", "OutgoingQueue", "So
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
 CONNECT_DEADLINE_S = 10.0
+MAX_STRANGERS = 10_000
+"""How many may be there without being let in: more than the 8,000 clients of a server that come back at once."""
 REAP_INTERVAL_S = 10.0
 RESERVED_EVENTS = ("connect", "disconnect")
 _HANDLER_DEADLINE_S = 5.0
@@ -170,8 +172,13 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self._expect_connect(eio_sid)
 
     def _expect_connect(self, eio_sid: str) -> None:
-        """Cut the connection unless it is let in somewhere within the deadline."""
-        self._expect_no_more(eio_sid)
+        """Cut the connection unless it is let in somewhere within the deadline.
+
+        When there are too many of these, the one that waits longest goes: whoever is refused at the door instead could
+        be anybody, and a few that open thousands would keep everybody out.
+        """
+        if len(self._deadlines) >= MAX_STRANGERS:
+            self._connect_late(next(iter(self._deadlines)))
         loop = asyncio.get_running_loop()
         self._deadlines[eio_sid] = loop.call_later(CONNECT_DEADLINE_S, self._connect_late, eio_sid)
 
@@ -180,7 +187,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             deadline.cancel()
 
     def _connect_late(self, eio_sid: str) -> None:
-        self._deadlines.pop(eio_sid, None)
+        self._expect_no_more(eio_sid)
         self.abort(eio_sid)
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
@@ -221,8 +228,9 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             case sio_packet.CONNECT:
                 await self._handle_connect(eio_sid, namespace, packet.data)
             case sio_packet.DISCONNECT:
+                was_in = self.manager.is_connected(self._sid(eio_sid, namespace), namespace)
                 await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
-                if not self._is_somewhere(eio_sid):
+                if was_in and not self._is_somewhere(eio_sid):
                     self._expect_connect(eio_sid)
             case sio_packet.EVENT | sio_packet.BINARY_EVENT:
                 await self._handle_event(eio_sid, namespace, packet.id, packet.data)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from aiohttp import ClientError, web
 
 from realtime.connection import NOOP, Connection
+from realtime.intake import Flood, Intake
 from realtime.outgoing import OutgoingPacket
 
 MAX_ANSWER_PACKETS = 16
@@ -40,6 +41,7 @@ class Polling:
         self._last_word: OutgoingPacket | None = None
         self._answering = asyncio.Lock()
         self._posting = False
+        self._intake = Intake()
 
     def end(self, last_word: OutgoingPacket) -> None:
         """Answer the request that waits with this packet, if nothing else is there."""
@@ -98,11 +100,14 @@ class Polling:
         self._posting = True
         try:
             for content in _split(await _read(request, max_bytes)):
+                await self._intake.admit()
                 await self._connection.receive(content)
                 if self._connection.ending:
                     break
         except ValueError as error:
             raise BadPoll(400, "Not a payload of packets.") from error
+        except Flood as error:
+            raise BadPoll(429, str(error)) from error
         finally:
             self._posting = False
 

@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, web
 
 from realtime.background import Background
 from realtime.connection import Connection
+from realtime.intake import Flood
 from realtime.outgoing import OutgoingPacket
 from realtime.polling import BadPoll, Polling
 from realtime.turnstile import Turnstile
@@ -140,11 +141,13 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         return await websocket.finish()
 
     async def _read(self, connection: Connection, websocket: WebSocket) -> None:
-        while not connection.ending and (content := await websocket.receive()) is not None:
-            try:
+        try:
+            while not connection.ending and (content := await websocket.receive()) is not None:
                 await connection.receive(content)
-            except ValueError:
-                connection.refuse(WSCloseCode.UNSUPPORTED_DATA)
+        except ValueError:
+            connection.refuse(WSCloseCode.UNSUPPORTED_DATA)
+        except Flood:
+            connection.refuse()
 
     async def _begin(self, environ: dict[str, Any], websocket: WebSocket | None) -> Connection:
         if not self._sweeping:

@@ -8,13 +8,16 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from realtime.background import Background
+from realtime.intake import Intake
 from realtime.outgoing import OutgoingPacket, OutgoingQueue, frame_header
 
 HIGH_WATER_BYTES = 64 << 10
 """What the transport may hold before the queue waits; and about what the kernel may hold unsent."""
 CLOSE_GRACE_S = 1.0
 
-_FIN_CLOSE = 0x88
+_FIN_CLOSE, _FIN_PONG = 0x88, 0x8A
+_MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY)
+_SIGNS_OF_LIFE = (WSMsgType.PING, WSMsgType.PONG)
 
 
 class WebSocket:
@@ -22,8 +25,13 @@ class WebSocket:
 
     def __init__(self, max_message_bytes: int, background: Background) -> None:
         self.response = web.WebSocketResponse(
-            max_msg_size=max_message_bytes, compress=False, autoclose=False, timeout=CLOSE_GRACE_S
+            max_msg_size=max_message_bytes,
+            compress=False,
+            autoclose=False,
+            autoping=False,  # aiohttp answers any number of them in one turn
+            timeout=CLOSE_GRACE_S,
         )
+        self._intake = Intake()
         self._background = background
         self._queue = OutgoingQueue()
         self._draining = False
@@ -50,14 +58,25 @@ class WebSocket:
             self._start_draining()
 
     async def receive(self) -> str | bytes | None:
-        """The next message; None when there will be no more."""
-        message = await self.response.receive()
-        return message.data if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else None
+        """The next message; None when there will be no more. Raises `Flood` when too many came."""
+        while True:
+            message = await self.response.receive()
+            if message.type not in _MESSAGES and message.type not in _SIGNS_OF_LIFE:
+                return None
+            await self._intake.admit()
+            if message.type in _MESSAGES:
+                content: str | bytes = message.data
+                return content
+            if message.type is WSMsgType.PING:
+                self._write_frame(frame_header(_FIN_PONG, len(message.data)) + message.data)
 
     def send(self, packet: OutgoingPacket) -> None:
+        self._write_frame(packet.wire)
+
+    def _write_frame(self, frame: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(packet.wire)
-            self._written_bytes += packet.size_bytes
+            self._transport.write(frame)
+            self._written_bytes += len(frame)
 
     def close(self, code: int = WSCloseCode.OK) -> None:
         """Say goodbye behind what was written, and cut whoever does not take it within a second."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from aiohttp import ClientWebSocketResponse
+from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from realtime import engine, transports
 from realtime.engine import EventPacket
@@ -419,3 +419,29 @@ async def test_who_has_gone_leaves_nothing_for_the_garbage_collector(served: Ser
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()
+
+
+async def test_leaving_what_one_is_not_in_puts_nothing_off(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engine, "CONNECT_DEADLINE_S", 0.3)
+    async with serving(ping_interval_s=0.05) as served:
+        async with served.socket() as peer, asyncio.timeout(DEADLINE_S):
+            while (await peer.receive()).type is WSMsgType.TEXT:
+                await peer.send_str("3")
+                await peer.send_str("41")
+        await nothing_left(served)
+
+
+async def test_the_oldest_strangers_make_room_and_nobody_is_kept_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "MAX_STRANGERS", 3)
+    served.server.on("echo", lambda _sid, value: value)
+    async with served.socket() as member, served.socket() as oldest, served.socket() as second:
+        await member.send_str("40")
+        await receive(member)
+        pollers = [await served.polling() for _ in range(3)]
+        await closed(oldest)
+        await closed(second)
+        assert [(await poller.post("40"))[0] for poller in pollers] == [200, 200, 200]
+        await member.send_str('421["echo",1]')
+        assert await receive(member) == "431[1]"
