@@ -21,6 +21,9 @@ from realtime.replay import Plan, Replay
 from realtime.session import Session
 from realtime.sessions import Sessions
 
+GONE = "gone"
+"""The code when there is nobody any more who could enter."""
+
 _TRIES = 10
 _RETRY_S = 0.5
 _CHANNEL_KINDS = {"user": "用户", "role": "角色", "project": "项目", "global": "全局"}
@@ -58,7 +61,7 @@ class Admission:
             await self._hub.open(rooms)
             if not self._is_there(session):
                 self._hub.unpin(rooms)
-                raise Unavailable("The client has gone.", code="gone")
+                raise Unavailable("The client has gone.", code=GONE)
             session.rooms = rooms
             session.hold(self._hub.join(session, rooms))
             session.user, intervals = await self._standing(session)

@@ -4,7 +4,7 @@ Changed against the library, each for a fault seen:
 - connect fails closed: nothing a handler does by mistake lets a client in, and a refused one leaves nothing;
 - a socket that goes away while it connects does not stay as a ghost, and a reaper looks for those that did;
 - the CONNECT packet is the first thing a client hears, also when its handler emits;
-- frames after the end, a second CONNECT and acknowledgements are not served; binary only when asked for, and bounded;
+- frames after the end, a second CONNECT and acknowledgements are not served, nor who connects again and again; binary only when asked for, and bounded;
 - a client cannot call the handlers of connect and disconnect by sending events of these names;
 - who is in no namespace for ten seconds is cut, and before that when too many are;
 - nothing is emitted to everybody by leaving out the room.
@@ -34,12 +34,15 @@ __all__ = ["MAX_MESSAGE_BYTES", "NAMESPACE", "EventPacket", "OutgoingQueue", "So
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
 CONNECT_DEADLINE_S = 10.0
+MAX_CONNECTS = 5
+"""How often one connection may ask to be let in; who has more to ask comes again."""
 MAX_STRANGERS = 10_000
 """How many may be there without being let in: more than the 8,000 clients of a server that come back at once."""
 REAP_INTERVAL_S = 10.0
 RESERVED_EVENTS = ("connect", "disconnect")
 _HANDLER_DEADLINE_S = 5.0
 _MAX_GREETINGS = 100
+_CONNECTS = "notify.connects"
 
 _logger = logging.getLogger(__name__)
 
@@ -226,6 +229,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         namespace = self._name(packet)
         match packet.packet_type:
             case sio_packet.CONNECT:
+                self._count_connect(eio_sid)
                 await self._handle_connect(eio_sid, namespace, packet.data)
             case sio_packet.DISCONNECT:
                 was_in = self.manager.is_connected(self._sid(eio_sid, namespace), namespace)
@@ -238,6 +242,12 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
                 pass  # nobody was asked for one
             case _:
                 raise ValueError("Not a packet that a client sends.")
+
+    def _count_connect(self, eio_sid: str) -> None:
+        environ = self.environ[eio_sid]
+        environ[_CONNECTS] = environ.get(_CONNECTS, 0) + 1
+        if environ[_CONNECTS] > MAX_CONNECTS:
+            raise ValueError("Too many CONNECTs.")
 
     @staticmethod
     def _name(packet: Any) -> str:

@@ -14,7 +14,7 @@ from core.schemas.inbox import summary_body
 from core.schemas.sockets import ConnectAuth, load_event
 from core.services.identity import IdentityService
 from core.services.summary import SummaryService
-from realtime.admission import Admission
+from realtime.admission import GONE, Admission
 from realtime.background import Background
 from realtime.engine import SocketServer
 from realtime.hub import Hub
@@ -109,7 +109,9 @@ class Gateway:
             recovered = all(plan.recovered.values())
             session.emit("summary", summary_body(summary, plan.base, recovered=recovered))
         except (DomainError, TimeoutError) as error:
-            _logger.warning("❌ [WS] 会话未能开始: %s", error, extra={"user_id": session.user.id})
+            gone = isinstance(error, DomainError) and error.code == GONE
+            level = logging.DEBUG if gone else logging.WARNING
+            _logger.log(level, "❌ [WS] 会话未能开始: %s", error, extra={"user_id": session.user.id})
             session.cut("begin_failed")
         except BaseException:
             session.cut("begin_failed")

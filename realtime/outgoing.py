@@ -118,11 +118,18 @@ class OutgoingQueue:
         self.give_back([packet])
 
     def give_back(self, packets: Iterable[OutgoingPacket]) -> None:
-        """Put packets that were taken and did not arrive in front again, in their order."""
+        """Put packets that were taken and did not arrive in front again, in their order.
+
+        Whoever takes them next may be a carrier that came meanwhile, and took what it found.
+        """
+        if self._abandoned:
+            return
         returned = list(packets)
         self._packets.extendleft(reversed(returned))
         self._queued_bytes += sum(packet.size_bytes for packet in returned)
         self.stir()
+        while self.write is not None and self._packets and self.write(self._packets[0]):
+            self.get_nowait()
 
     def take(self, max_packets: int, max_bytes: int) -> list[OutgoingPacket]:
         """What waits, from the front: as many as fit, at least one if there is any."""

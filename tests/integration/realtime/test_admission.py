@@ -253,6 +253,23 @@ async def test_an_older_look_never_undoes_a_newer_one(fleet: Fleet):
     assert client.heard[-1] == 5
 
 
+async def test_a_client_that_went_before_its_session_began_is_no_warning(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("DEBUG", logger="realtime")
+    node = fleet.nodes[0]
+    opening = Gate(node.hub, "open", behind=True)
+    client = Client(fleet)
+    await client.connect(node)
+    await opening.reached.wait()
+    await client.device.drop()
+    await node.sessions.wait_empty()
+    opening.opened.set()
+    await fleet.idle()
+    (said,) = (record for record in caplog.records if "会话未能开始" in record.message)
+    assert said.levelname == "DEBUG"
+
+
 async def test_a_slow_sweep_does_not_bring_a_former_epoch_back(fleet: Fleet):
     node = fleet.nodes[0]
     slow = Gate(node.log, "epoch", behind=True)

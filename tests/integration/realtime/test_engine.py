@@ -12,7 +12,7 @@ from typing import Any
 import engineio
 import pytest
 import socketio
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from aiohttp.base_protocol import BaseProtocol
 from socketio import packet as sio_packet
 from socketio.exceptions import ConnectionRefusedError as Refused
@@ -113,6 +113,17 @@ async def test_a_second_connect_ends_the_connection(served: Served):
         await receive(socket)
         await socket.send_str("40")
         await closed(socket)
+    await nothing_left(served)
+
+
+@pytest.mark.parametrize("round_", [["40", "41"], ["40/nobody,"]])
+async def test_who_asks_to_be_let_in_again_and_again_is_cut(served: Served, round_: list[str]):
+    served.server.on("connect", accept)
+    async with served.socket() as socket:
+        for frame in round_ * (engine.MAX_CONNECTS + 1):
+            await socket.send_str(frame)
+        assert len(await closed(socket)) == engine.MAX_CONNECTS
+        assert socket.close_code == WSCloseCode.POLICY_VIOLATION
     await nothing_left(served)
 
 

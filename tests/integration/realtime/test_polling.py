@@ -12,6 +12,8 @@ from realtime import connection, polling
 from realtime.engine import EventPacket
 from tests.support.bare import DEADLINE_S, PollingClient, Served, accept, nothing_left, receive, serving
 
+MEGABYTE = "x" * (1 << 20)
+
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
@@ -278,6 +280,50 @@ async def test_what_waits_at_an_upgrade_follows_by_the_websocket_in_order(client
         assert [await receive(socket) for _ in range(3)] == sent(1, 2, 3)
         send(client, 4)
         assert await receive(socket) == sent(4)[0]
+
+
+@asynccontextmanager
+async def answer_on_its_way(client: PollingClient) -> AsyncIterator[asyncio.StreamWriter]:
+    """A poll whose answer, 16 MB and number 1, the kernels do not hold for a reader that stops."""
+    outgoing = client.served.server.outgoing(client.sid)
+    for _ in range(15):
+        outgoing.put_nowait(EventPacket.of("n", MEGABYTE))
+    send(client, 1)
+    async with connected(client) as (reader, writer):
+        writer.write(_head(client, "GET"))
+        await reader.readuntil(b"\r\n\r\n")
+        assert outgoing.empty()
+        yield writer
+
+
+async def test_what_a_poll_gives_back_behind_an_upgrade_follows_by_the_websocket(
+    client: PollingClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(polling, "MAX_ANSWER_BYTES", 64 << 20)
+    async with client.upgrade() as socket:
+        async with answer_on_its_way(client):
+            await socket.send_str("2probe")
+            assert await receive(socket) == "3probe"
+            await socket.send_str("5")
+            send(client, 2)
+            assert await receive(socket) == sent(2)[0]
+        assert [len(await receive(socket)) > len(MEGABYTE) for _ in range(15)] == [True] * 15
+        assert await receive(socket) == sent(1)[0]
+        send(client, 3)
+        assert await receive(socket) == sent(3)[0]
+
+
+async def test_what_a_poll_gives_back_behind_the_end_is_forgotten(
+    served: Served, client: PollingClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(polling, "MAX_ANSWER_BYTES", 64 << 20)
+    outgoing = served.server.outgoing(client.sid)
+    async with answer_on_its_way(client):
+        polls = served.server.eio.sockets[client.sid].polling
+        served.server.abort(client.sid)
+        await nothing_left(served)
+    async with polls._answering:
+        assert outgoing.size_bytes == 0
 
 
 async def test_a_client_that_never_polls_is_cut_before_much_waits(served: Served, client: PollingClient):
