@@ -34,7 +34,7 @@ __all__ = ["MAX_MESSAGE_BYTES", "NAMESPACE", "EventPacket", "OutgoingQueue", "So
 NAMESPACE = "/"
 MAX_MESSAGE_BYTES = 64 << 10
 CONNECT_DEADLINE_S = 10.0
-MAX_CONNECTS = 5
+MAX_CONNECTS = 50
 """How often one connection may ask to be let in; who has more to ask comes again."""
 MAX_STRANGERS = 10_000
 """How many may be there without being let in: more than the 8,000 clients of a server that come back at once."""
