@@ -12,8 +12,8 @@ AFTERMATH_S = 2.0
 """A fault is blamed for what was accepted until so long after it."""
 RECOVERED_S = 10.0
 """So long after the last fault everything is as it was: a deaf listener is found out within six seconds."""
-CALM_LAG_S = 0.3
-"""What half of the deliveries must not exceed then, if there are enough to tell: by the sweep alone it would be more."""
+CALM_LAG_S, CALM_SHARE = 0.7, 0.99
+"""What so many of the deliveries must not exceed then, if there are enough to tell: by the sweep it would be more."""
 _ENOUGH = 20
 PATIENCE_S = 15.0
 """How long a delivery may take when no fault is left. Two seconds are promised; a busy machine is granted more."""
@@ -185,9 +185,10 @@ class _Judge:
     def _judge_calm(self) -> None:
         """Delivered is not enough: with nothing in the way, it is at once."""
         calm = self._rows[CALM]
-        if len(calm.lags_s) >= _ENOUGH and calm.lag_s(0.5) > CALM_LAG_S:
+        lag_s = calm.lag_s(CALM_SHARE)
+        if len(calm.lags_s) >= _ENOUGH and lag_s > CALM_LAG_S:
             self._breaches["slow"].append(
-                f"with no fault, half of the deliveries took over {calm.lag_s(0.5):.2f} s"
+                f"with no fault, a hundredth of the deliveries took over {lag_s:.2f} s"
             )
 
     def _judge_machine(self) -> None:

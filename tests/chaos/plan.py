@@ -22,5 +22,5 @@ class Plan:
     """The first and the longest wait of a client, in milliseconds."""
 
 
-SHORT = {"seconds": 35, "servers": 2, "listeners": 20, "rate": 25}
+SHORT = {"seconds": 25, "servers": 2, "listeners": 20, "rate": 25}
 """Of the form that runs in CI."""

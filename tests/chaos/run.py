@@ -15,11 +15,12 @@ from tests.chaos.cast import PROJECTS, Cast, gather_cast
 from tests.chaos.devices import DeviceSpec
 from tests.chaos.distant import DistantRedis, may_be_distant
 from tests.chaos.faults import Fault, Lane, chosen
+from tests.chaos.faults.servers import revive
 from tests.chaos.history import History, read_history
 from tests.chaos.judge import RECOVERED_S, judge
 from tests.chaos.movers import Mover
 from tests.chaos.plan import Plan
-from tests.chaos.publishers import PublisherSpec
+from tests.chaos.publishers import PublisherSpec, Writer
 from tests.chaos.stage import Stage, environment_of, staged, until
 from tests.chaos.verdict import Verdict
 from tests.support.postgres import PostgresCluster
@@ -31,8 +32,11 @@ DRAIN_S = 30.0
 _DEVICES_OF_A_PERSON = 4
 _WRITERS = 6
 _LIVE_WITHIN_S = 30.0
-_GONE_WITHIN_S = 20.0
+_GONE_WITHIN_S = 40.0
+"""Those who polled and were killed are found out by the engine's ping, after fifty seconds."""
 _CALM_S = 4.0
+_LINKED_AGAIN_S = 2.0
+_DEAD_WITHIN_S = 10.0
 _JS_SHARE, _DOOR_SHARE, _POLLING_SHARE = 0.15, 0.35, 0.1
 _JS = ROOT / "tests" / "e2e" / "js"
 
@@ -107,10 +111,9 @@ async def _perform(plan: Plan, stage: Stage, say: Say) -> None:
         await asyncio.to_thread(writing.start)
         stack.push_async_callback(_ended, writing)
         await _inject(plan, stage, cast, say)
-        for wire in (*stage.doors, *stage.links):
-            wire.heal()
-        await asyncio.sleep(RECOVERED_S + _CALM_S)
+        await _recover(stage)
         await asyncio.to_thread(writing._end, signal.SIGTERM, 60)
+        await _last_word(stage, cast)
         await _drain(stage, say)
         for program in programs.values():
             await asyncio.to_thread(program.stop)
@@ -233,6 +236,44 @@ async def _fill_lane(
         await fault.inject(stage, chance)
         stage.journal.write(over=number)
         await asyncio.sleep(chance.uniform(0.3, 2.5))
+
+
+async def _recover(stage: Stage) -> None:
+    """All wires are whole again, but for listeners on Redis that have gone deaf and must find out; then it is calm.
+
+    Devices start again, which spreads them: after a rolling restart all of them are on one server.
+    """
+    for wire in (*stage.doors, *stage.links):
+        wire.heal()
+    for program in stage.device_programs.values():
+        await asyncio.to_thread(program.restart)
+    await asyncio.sleep(_LINKED_AGAIN_S)
+    stage.journal.write(fault="redis_half_open", number="last deaf")
+    for link in stage.links:
+        link.silence()
+    stage.journal.write(over="last deaf")
+    await asyncio.sleep(RECOVERED_S + _CALM_S)
+
+
+async def _last_word(stage: Stage, cast: Cast) -> None:
+    """One more publication, after which nothing comes that could show that it is missing.
+
+    Its server dies before it can tell anybody, and over some devices' connections nothing comes any more.
+    """
+    server, *others = stage.servers
+    urls = [server.url, *(other.url for other in others)]
+    writer = Writer(PublisherSpec("last", cast.publisher_key, urls, str(stage.folder), {}, 1, 0))
+    for number, kind in enumerate(("client_half_open", "dies_after_commit")):
+        stage.journal.write(fault=kind, number=f"last {number}")
+    for door in stage.doors:
+        door.silence()
+    await stage.order(server, "fail", at="after_commit", passings=1)
+    revival = asyncio.create_task(revive(server, _DEAD_WITHIN_S))
+    await writer.publish([["global"]])
+    await revival
+    await writer.close()
+    for number in range(2):
+        stage.journal.write(over=f"last {number}")
 
 
 async def _drain(stage: Stage, say: Say) -> None:
