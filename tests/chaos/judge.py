@@ -12,7 +12,7 @@ AFTERMATH_S = 2.0
 """A fault is blamed for what was accepted until so long after it."""
 RECOVERED_S = 10.0
 """So long after the last fault everything is as it was: a deaf listener is found out within six seconds."""
-CALM_LAG_S, CALM_SHARE = 0.7, 0.99
+CALM_LAG_S, CALM_SHARE = 0.7, 0.95
 """What so many of the deliveries must not exceed then, if there are enough to tell: by the sweep it would be more."""
 _ENOUGH = 20
 PATIENCE_S = 15.0
@@ -188,7 +188,7 @@ class _Judge:
         lag_s = calm.lag_s(CALM_SHARE)
         if len(calm.lags_s) >= _ENOUGH and lag_s > CALM_LAG_S:
             self._breaches["slow"].append(
-                f"with no fault, a hundredth of the deliveries took over {lag_s:.2f} s"
+                f"with no fault, a twentieth of the deliveries took over {lag_s:.2f} s"
             )
 
     def _judge_machine(self) -> None:
