@@ -291,6 +291,8 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         except Refused as refusal:
             refused = True
             await self._refuse(eio_sid, namespace, refusal.error_args)
+        except TimeoutError:
+            _logger.warning("a connect handler took too long")
         except Exception:
             # The edge of the connect handler: whatever it raised, nobody was let in. The client may try again.
             _logger.exception("connect handler failed")
