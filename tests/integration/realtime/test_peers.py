@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from aiohttp import ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 
 from realtime import engine, transports
 from realtime.engine import EventPacket
@@ -445,3 +445,19 @@ async def test_the_oldest_strangers_make_room_and_nobody_is_kept_out(
         assert [(await poller.post("40"))[0] for poller in pollers] == [200, 200, 200]
         await member.send_str('421["echo",1]')
         assert await receive(member) == "431[1]"
+
+
+async def test_a_thousand_who_never_ask_to_be_let_in_hinder_nobody_and_are_cut(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(engine, "CONNECT_DEADLINE_S", 3)
+    async with serving() as served, ClientSession(connector=TCPConnector(limit=0)) as http:
+        served.server.on("connect", accept)
+        address = f"{served.url}?EIO=4&transport=websocket"
+        silent = [await http.ws_connect(address) for _ in range(1_000)]
+        async with served.socket() as member:
+            await member.send_str("40")
+            assert (await receive(member)).startswith("40")
+            await asyncio.gather(*(closed(each) for each in silent))
+            assert served.server.connections == 1
+    await nothing_left(served)
