@@ -82,6 +82,7 @@ class Follower:
         joined, said = rooms.get("joined", {}), rooms.get("recovered") or {}
         for room in rooms.get("left", ()):
             self._base.pop(room, None)
+            self._newcomers.discard(room)
         self._base |= joined
         whole = {room: said.get(room) is not False for room in joined}
         position = self._kept(self._base)

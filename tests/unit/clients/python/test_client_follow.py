@@ -171,3 +171,13 @@ def test_joining_again_never_moves_a_position_back():
 def test_before_a_session_there_is_no_epoch_to_stand_in():
     with pytest.raises(LookupError):
         Follower(ClientState()).go_live()
+
+
+def test_a_room_that_is_left_before_the_session_is_live_is_none_of_ours():
+    follower = Follower(state := ClientState())
+    state.record(follower.begin({"epoch": "e1", "position": {ROOM: 3}}).change)
+    follower = Follower(state)
+    state.record(follower.begin({"epoch": "e1", "position": {ROOM: 3, "project:1": 7}}).change)
+    state.record(follower.change_rooms({"joined": {}, "left": ["project:1"]}))
+    state.record(follower.go_live())
+    assert state.position == {ROOM: 3}
