@@ -148,7 +148,7 @@ async def measure() -> None:
     with TemporaryDirectory(prefix="bench-") as folder_name, namespace(name):
         folder = Path(folder_name)
         url = f"sqlite:///{folder / 'log.db'}"
-        load_demo(url)
+        await asyncio.to_thread(load_demo, url)
         options = ("--bind", HOST_SIDE.format(1), "--requirepass", PASSWORD)
         with RedisServer(folder, *options) as redis:
             redis.url = f"redis://:{PASSWORD}@{HOST_SIDE.format(1)}:{redis.port}/0"

@@ -41,7 +41,7 @@ async def measure() -> list[float]:
     with TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         url = f"sqlite:///{folder / 'log.db'}"
-        load_demo(url)
+        await asyncio.to_thread(load_demo, url)
         with RedisServer(folder) as redis, demo_server(url, folder, redis_url=redis.url) as server:
             async with (
                 logged_in(server.url, "zhangsan") as zhangsan,
