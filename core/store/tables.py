@@ -151,6 +151,8 @@ room_thread = Table(
     Column("thread", String(200), primary_key=True),
     Column("last_offset", BigInteger, nullable=False),
     Column("open", Boolean, nullable=False),
+    _id("settled_by_id"),
+    Column("settled_by_name", Text),
     Index(None, "room", "open", "last_offset"),
 )
 
@@ -244,7 +246,9 @@ task = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     _id("project_id", nullable=False),
+    Column("key", String(200)),
     Column("title", Text, nullable=False),
+    Column("link", Text),
     Column("state", String(16), nullable=False),
     Column("state_before_skip", String(16)),
     _id("assignee_id"),
@@ -253,8 +257,9 @@ task = Table(
     Column("version", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
-    Index(None, "project_id", "state"),
-    Index(None, "assignee_id", "state"),
+    Index(None, "project_id", "key", unique=True),
+    Index(None, "state", "project_id", "changed_at"),
+    Index(None, "assignee_id", "state", "changed_at"),
 )
 
 task_event = Table(
@@ -262,13 +267,25 @@ task_event = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("task_id", Integer, nullable=False),
+    _id("request_id"),
     Column("action", String(32), nullable=False),
     Column("state_before", String(16)),
     Column("state_after", String(16), nullable=False),
     _id("actor_id"),
+    _id("assignee_id"),
     Column("comment", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "task_id", "id"),
+    Index(None, "request_id"),
+)
+
+summary_counter = Table(
+    "summary_counter",
+    metadata,
+    _id("user_id", primary_key=True),
+    Column("source", String(200), primary_key=True),
+    Column("counters", JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
 )
 
 audit = Table(
