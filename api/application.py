@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from api import audit, auth, inbox, keys, notifications, people, presence, projects, sessions
+from api import audit, auth, imports, inbox, keys, notifications, people, presence, projects, sessions, tasks
 from api.context import SERVICES, TRUSTED_PROXIES, Services
 from api.cors import cross_origin
 from api.hosts import AllowedHosts, host_check
@@ -19,6 +19,8 @@ ROUTES: tuple[Route, ...] = (
     *notifications.ROUTES,
     *inbox.ROUTES,
     *presence.ROUTES,
+    *tasks.ROUTES,
+    *imports.ROUTES,
     *people.ROUTES,
     *projects.ROUTES,
     *keys.ROUTES,

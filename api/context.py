@@ -18,6 +18,7 @@ from core.services.presence import PresenceService
 from core.services.projects import ProjectService
 from core.services.sessions import SessionService
 from core.services.summary import SummaryService
+from core.services.tasks import TaskService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Services:
     inbox: InboxService
     summary: SummaryService
     presence: PresenceService
+    tasks: TaskService
     people: PeopleService
     projects: ProjectService
     keys: KeyService

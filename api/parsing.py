@@ -49,14 +49,20 @@ def _check_given_once(repeated: set[str]) -> None:
         )
 
 
-async def _document(request: web.Request) -> Any:
+async def read_body(request: web.Request) -> bytes:
+    """The body as it came. Raises `TooLarge`, `Malformed`."""
     try:
-        # The standard parser on purpose: what orjson refuses outright, such as NaN or a lone surrogate, gets
-        # through to the schema, which names the field.
-        return json.loads(await request.read())
+        return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge("The request is too large.") from error
     except (web.RequestPayloadError, ConnectionResetError) as error:
         raise Malformed("The body did not arrive whole.") from error
+
+
+async def _document(request: web.Request) -> Any:
+    try:
+        # The standard parser on purpose: what orjson refuses outright, such as NaN or a lone surrogate, gets
+        # through to the schema, which names the field.
+        return json.loads(await read_body(request))
     except (ValueError, RecursionError) as error:
         raise Malformed("The body is not JSON.") from error

@@ -7,6 +7,7 @@ from aiohttp import web
 from marshmallow import Schema
 
 from core.domain import ids, rooms
+from core.schemas.tasks import TASK_ID_PATTERN
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -17,6 +18,7 @@ ID = f"{{id:{ids.ID_PATTERN}}}"
 KEY = f"{{key:{ids.ID_PATTERN}}}"
 USER = f"{{user:{rooms.ID_PATTERN}}}"
 PROJECT = f"{{project:{rooms.ID_PATTERN}}}"
+TASK = f"{{task:{TASK_ID_PATTERN}}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

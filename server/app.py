@@ -33,6 +33,7 @@ from core.services.projects import ProjectService
 from core.services.retention import RetentionService
 from core.services.sessions import SessionService
 from core.services.summary import SummaryService
+from core.services.tasks import TaskService
 from core.services.tokens import Tokens
 from core.store import backup
 from core.store.checks import check_data_model, check_durable
@@ -272,7 +273,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         await check_data_model(database)
         await check_durable(database)
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
-        inbox = SqlInbox(database)
+        inbox, tasks = SqlInbox(database), SqlTasks(database)
         background, manager = Background(), _manager(settings)
         sockets = build_socket_server(
             cors_origins=settings.cors_origins,
@@ -303,7 +304,8 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             identity=identities,
             notifications=NotificationService(log, publisher, presence),
             inbox=InboxService(inbox, identity, log, publisher),
-            summary=SummaryService(inbox, positions, SqlTasks(database)),
+            summary=SummaryService(inbox, positions, tasks),
+            tasks=TaskService(log, publisher, tasks),
             presence=PresenceService(presence),
             people=PeopleService(directory, changes, passwords, settings.roles),
             projects=ProjectService(directory, changes, settings.roles),

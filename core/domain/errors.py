@@ -16,20 +16,31 @@ classes to HTTP statuses and Socket.IO acknowledgements; nothing else raises for
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 Fields = Mapping[str, Sequence[str]]
 
 
 class DomainError(Exception):
-    """A refusal with a stable `code`, a message for people and, where it has them, the fields at fault."""
+    """A refusal with a stable `code`, a message for people and, where it has them, the fields at fault, and `details`
+    (JSON values) of how things stand.
+    """
 
     code = "refused"
 
-    def __init__(self, message: str, *, code: str | None = None, fields: Fields | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        fields: Fields | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).code
         self.fields = fields
+        self.details = details
 
 
 class Malformed(DomainError):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from core.domain.inbox import InboxState, Missed
 from core.domain.notifications import Level
-from core.domain.tasks import TaskState
+from core.domain.tasks import TaskState, WaitingWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """`since` is when the person last acknowledged anything, None if never; `tasks` counts waiting work by state."""
+    """`since` is when the person last acknowledged anything, None if never; `tasks` counts waiting work by state, and
+    `work` is that of our own tasks: where it is, and what has waited longest.
+    """
 
     inbox: InboxState
     since: datetime | None
     missed: Missed
     tasks: Mapping[str, int]
+    work: WaitingWork
 
     @property
     def urgent(self) -> bool:

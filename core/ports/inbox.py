@@ -1,6 +1,6 @@
 """The inbox, read. Receipts are written through the log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -54,14 +54,3 @@ class Positions(Protocol):
 
     async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
         """Everything noted so far, also what is not written yet. Raises `Unavailable`."""
-
-
-class Tasks(Protocol):
-    """The work itself, as far as the summary needs it."""
-
-    async def waiting(
-        self, user_id: str, *, own: bool, review_projects: Iterable[str] | None
-    ) -> Mapping[str, int]:
-        """How many tasks wait: those of the person's own in progress or rejected if `own`, and those submitted or
-        asked to be skipped in the projects (None: in all). States without tasks are absent. Raises `Unavailable`.
-        """

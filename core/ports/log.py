@@ -9,8 +9,9 @@ from core.domain.inbox import Mark
 from core.domain.notifications import Draft, Head, Notification, Posting
 from core.domain.retention import Chore
 from core.domain.runs import Runs
+from core.domain.tasks import TaskChange
 
-Change = IdentityChange | Mark
+Change = IdentityChange | Mark | TaskChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A unit's outcome: one result a change or chore (what its kind promises), one `Appended` a draft.
+    """A unit's outcome: one result a change or chore (what its kind promises), one `Appended` a draft, then those of
+    what its changes told by themselves.
 
     `epoch` is the one that the transaction saw: that of every offset here. It may be empty when nothing was appended.
     """

@@ -18,6 +18,7 @@ class ErrorBody(Schema):
     fields_ = fields.Dict(
         keys=fields.String(), values=fields.List(fields.String()), data_key="fields", attribute="fields"
     )
+    details = fields.Dict(keys=fields.String())
     request_id = fields.String()
 
 
@@ -26,10 +27,12 @@ class ErrorSchema(Schema):
 
 
 def error_body(error: DomainError) -> dict[str, Any]:
-    """The refusal as `{"code", "message", "fields"?, "retry_after_s"?}`."""
+    """The refusal as `{"code", "message", "fields"?, "details"?, "retry_after_s"?}`."""
     body: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.fields:
         body["fields"] = error.fields
+    if error.details:
+        body["details"] = dict(error.details)
     if isinstance(error, Retryable):
         body["retry_after_s"] = error.retry_after_s
     return body

@@ -20,6 +20,7 @@ from core.schemas.fields import (
     Text,
 )
 from core.schemas.notifications import NotificationSchema, level_field, notification_body
+from core.schemas.tasks import TaskSchema, task_body
 
 MAX_IDS = 500
 
@@ -146,6 +147,10 @@ class SummarySchema(Schema):
     unread = fields.Integer(required=True)
     version = fields.Integer(required=True)
     tasks = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    projects = fields.Dict(
+        keys=fields.String(), values=fields.Dict(keys=fields.String(), values=fields.Integer()), required=True
+    )
+    oldest = fields.Nested(TaskSchema, required=True, allow_none=True)
     urgent = fields.Boolean(required=True)
     messages = fields.List(fields.Nested(MessageSchema), required=True)
 
@@ -201,6 +206,11 @@ def summary_body(
         "unread": summary.inbox.unread,
         "version": summary.inbox.version,
         "tasks": dict(summary.tasks),
+        "projects": {
+            project: {state.value: number for state, number in counts.items()}
+            for project, counts in summary.work.review.items()
+        },
+        "oldest": None if summary.work.oldest is None else task_body(summary.work.oldest),
         "urgent": summary.urgent,
         "messages": [{"level": m.level.value, "text": dict(m.text)} for m in summary.messages],
     }

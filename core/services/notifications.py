@@ -9,17 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from core.domain import clock
-from core.domain.errors import DomainError, Forbidden, NotFound, Unavailable
+from core.domain.errors import DomainError, Forbidden, NotFound
 from core.domain.ids import new_id
 from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
 from core.domain.principals import Principal
 from core.ports.log import Committed, Log, Unit
 from core.ports.presence import Audience, Presence
 from core.ports.publisher import Publisher
+from core.services.acceptance import accept
 from core.services.administration import audit_line
-
-ACCEPT_DEADLINE_S = 5.0
-"""How long a request waits for its commit before it is told to try again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +70,7 @@ class NotificationService:
         `Unavailable` when it was not stored or that is unknown: try again with the same key.
         """
         principal.check_may_publish(request.rooms, request.type)
-        committed = await self._commit(Unit(principal.sender, drafts=(_draft(principal, request),)))
+        committed = await accept(self._log, Unit(principal.sender, drafts=(_draft(principal, request),)))
         return self._tell(committed)
 
     async def publish_batch(
@@ -123,7 +121,9 @@ class NotificationService:
         )
         line = audit_line(principal, f"notification.{kind.value}", f"notification:{notification.id}")
         changes_by_others = (line,) if principal.sender != notification.sender else ()
-        committed = await self._commit(Unit(principal.sender, changes=changes_by_others, drafts=(draft,)))
+        committed = await accept(
+            self._log, Unit(principal.sender, changes=changes_by_others, drafts=(draft,))
+        )
         if not committed.appended[0].offsets:
             raise NotFound("The notification was pruned, or its content cleared, at this moment.")
         self._publisher.publish(committed.appended[0].postings, committed.epoch)
@@ -137,13 +137,6 @@ class NotificationService:
             return await self.publish(principal, request)
         except DomainError as refusal:
             return refusal
-
-    async def _commit(self, unit: Unit) -> Committed:
-        try:
-            async with asyncio.timeout(ACCEPT_DEADLINE_S):
-                return await self._log.commit(unit)
-        except TimeoutError as error:
-            raise Unavailable("It is not known yet whether it was stored; try again.") from error
 
     def _tell(self, committed: Committed) -> Published:
         appended = committed.appended[0]

@@ -1,11 +1,13 @@
 """The summary: what happened while a person was away, and what waits for them now."""
 
-from core.domain.positions import Position
-from core.domain.principals import ADMIN, User
-from core.domain.summary import Summary
-from core.ports.inbox import Inbox, Positions, Tasks
+from collections.abc import Mapping
 
-_REVIEWING = frozenset({"reviewer", ADMIN})
+from core.domain.positions import Position
+from core.domain.principals import User
+from core.domain.summary import Summary
+from core.domain.tasks import OWN_WORK, REVIEW_WORK, WaitingWork, reviewed_projects
+from core.ports.inbox import Inbox, Positions
+from core.ports.tasks import Tasks
 
 
 class SummaryService:
@@ -23,13 +25,14 @@ class SummaryService:
         missed = await self._inbox.missed(
             user.id, user.rooms, acknowledged.position, state.position if through is None else through
         )
-        reviewed = _reviewed_projects(user)
-        tasks = await self._tasks.waiting(user.id, own="annotator" in user.roles, review_projects=reviewed)
-        return Summary(inbox=state, since=acknowledged.at, missed=missed, tasks=tasks)
+        work = await self._tasks.waiting(user)
+        return Summary(
+            inbox=state, since=acknowledged.at, missed=missed, tasks=_counts(user, work), work=work
+        )
 
 
-def _reviewed_projects(user: User) -> tuple[str, ...] | None:
-    """The projects whose reviews wait for this person; None: all of them."""
-    if ADMIN in user.roles:
-        return None
-    return tuple(project for project, roles in user.projects.items() if roles & _REVIEWING)
+def _counts(user: User, work: WaitingWork) -> Mapping[str, int]:
+    """Waiting work by state. What is their business is told also when there is none of it."""
+    reviews = reviewed_projects(user) != ()
+    own = {state.value: work.own[state] for state in OWN_WORK if work.own[state] or not reviews}
+    return own | ({state.value: work.in_review(state) for state in REVIEW_WORK} if reviews else {})

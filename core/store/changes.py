@@ -17,8 +17,9 @@ from core.domain.identity import (
     SetMember,
 )
 from core.domain.inbox import Mark
+from core.domain.tasks import AddTasks, MoveTasks
 from core.ports.log import Change
-from core.store import credentials, marks, people
+from core.store import credentials, marks, people, workflow
 from core.store.done import Done
 
 _EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
@@ -32,6 +33,8 @@ _EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
     RevokeToken: credentials.revoke_token,
     Audit: people.write_audit,
     Mark: marks.mark,
+    AddTasks: workflow.add_tasks,
+    MoveTasks: workflow.move_tasks,
 }
 
 
@@ -53,11 +56,17 @@ def lock_order(change: Change) -> tuple[str, str]:
             return "audit", name
         case AddKey(name=name) | RevokeKey(id=name):
             return "key", name
-        case AddProject(id=name):
+        case AddProject(id=name) | AddTasks(project_id=name):
             return "project", name
+        case MoveTasks(task_ids=ids):
+            return "task", f"{ids[0]:020}"
         case RevokeToken(id=name):
             return "token", name
-        case AddUser(username=name) | AdoptUser(user_id=name) | ChangeUser(user_id=name):
-            return "user", name
-        case SetMember(user_id=name) | Mark(user_id=name):
+        case (
+            AddUser(username=name)
+            | AdoptUser(user_id=name)
+            | ChangeUser(user_id=name)
+            | SetMember(user_id=name)
+            | Mark(user_id=name)
+        ):
             return "user", name

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from core.domain.handovers import Handover
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moves:
@@ -24,7 +26,8 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a change came to: its result for the caller, and the memberships that follow from it."""
+    """What a change came to: its result for the caller, the memberships that follow from it, and what is to be told."""
 
     result: object = True
     moves: Moves | None = None
+    handovers: tuple[Handover, ...] = ()

@@ -14,12 +14,14 @@ from core.store.appender import Outcome
 from core.store.changes import lock_order, run_all
 from core.store.contents import clear_contents
 from core.store.dialects import among, insert
+from core.store.handovers import write_handovers
 from core.store.membership import move_members
 from core.store.notifications import amend_notifications, store_notifications
 from core.store.progress import LockedHead, Progress
 from core.store.retention import do_chore
 from core.store.rows import amendment_json
 from core.store.threads import save_threads, thread_row
+from core.store.workflow import lock_tasks
 
 _MAX_KNOWN_ROOMS = 100_000
 _EPOCH = select(tables.log.c.epoch).scalar_subquery().label("epoch")
@@ -62,13 +64,16 @@ class GroupCommit:
         self._epoch = ""
 
     def __call__(self, connection: Connection) -> list[Outcome]:
-        units = [Progress(unit) for unit in self._units]
-        for progress in sorted(units, key=_lock_order):
+        given = [Progress(unit) for unit in self._units]
+        units = sorted(given, key=_lock_order)
+        lock_tasks(connection, units)
+        for progress in units:
             _run_changes(connection, progress)
         amend_notifications(connection, units)
         store_notifications(connection, units)
         heads = self._lock_heads(connection, units)
         move_members(connection, (move for progress in units for move in progress.moves), heads)
+        write_handovers(connection, units)
         appended = _append(connection, units, heads)
         clear_contents(connection, _retracted(units))
         for progress in units:
@@ -82,7 +87,7 @@ class GroupCommit:
                 appended=(progress.before,) if progress.before else tuple(appended.get(id(progress), ())),
                 epoch=self._epoch,
             )
-            for progress in units
+            for progress in given
         ]
 
     def _lock_heads(self, connection: Connection, units: Sequence[Progress]) -> dict[str, "LockedHead"]:
@@ -126,6 +131,7 @@ def _run_changes(connection: Connection, progress: Progress) -> None:
     savepoint.commit()
     progress.results = tuple(change.result for change in done)
     progress.moves = tuple(change.moves for change in done if change.moves)
+    progress.handovers = tuple(told for change in done for told in change.handovers)
 
 
 def _append(
@@ -140,7 +146,7 @@ def _append(
         if not progress.appends:
             continue
         outcome = appended[id(progress)] = []
-        for at, draft in enumerate(progress.unit.drafts):
+        for at, draft in enumerate(progress.drafts):
             if at in progress.moot:
                 outcome.append(Appended(None, (), {}))
                 continue
@@ -195,7 +201,7 @@ def _retracted(units: Sequence[Progress]) -> list[str]:
         draft.notification_id
         for progress in units
         if progress.appends
-        for draft in progress.unit.drafts
+        for draft in progress.drafts
         if draft.kind is Kind.RETRACT
     ]
 

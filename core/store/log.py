@@ -17,7 +17,8 @@ from core.domain.errors import Unavailable
 from core.domain.ids import new_id
 from core.domain.notifications import Head, Kind, Notification, Posting
 from core.domain.runs import Runs
-from core.ports.log import Committed, Unit
+from core.domain.tasks import AddTasks, MoveTasks
+from core.ports.log import Appended, Committed, Unit
 from core.store import tables
 from core.store.appender import Appender, Outcome, commit_unknown
 from core.store.database import CommitUnknownError, Database
@@ -25,6 +26,7 @@ from core.store.dialects import among
 from core.store.groups import GroupCommit, KnownRooms, RoomsVanishedError
 from core.store.notifications import appended_before
 from core.store.rows import notification_from_row, posting_from_row
+from core.store.workflow import tasks_changed
 
 _LOOK_UP_TRIES = 3
 _LOOK_UP_PAUSE_S = 0.3
@@ -106,14 +108,18 @@ def _find(connection: Connection, units: Sequence[Unit]) -> Sequence[Outcome]:
     ]
     found = appended_before(connection, ids)
     epoch = _epoch(connection)
-    return [
-        Committed((), tuple(found[draft.notification_id] for draft in unit.drafts), epoch)
-        if unit.drafts
-        and not unit.changes
-        and all(d.kind is Kind.NOTIFICATION and d.notification_id in found for d in unit.drafts)
-        else commit_unknown()
-        for unit in units
-    ]
+    return [_found(connection, unit, found, epoch) for unit in units]
+
+
+def _found(connection: Connection, unit: Unit, appended: Mapping[str, Appended], epoch: str) -> Outcome:
+    is_plain = not unit.changes and all(draft.kind is Kind.NOTIFICATION for draft in unit.drafts)
+    if unit.drafts and is_plain and all(draft.notification_id in appended for draft in unit.drafts):
+        return Committed((), tuple(appended[draft.notification_id] for draft in unit.drafts), epoch)
+    match unit.changes:
+        case (MoveTasks() | AddTasks() as change,) if result := tasks_changed(connection, change):
+            # What they told is left to the hubs: the sweep finds it.
+            return Committed((result,), (), epoch)
+    return commit_unknown()
 
 
 def _heads(connection: Connection, rooms: Sequence[str]) -> dict[str, Head]:

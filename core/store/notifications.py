@@ -39,19 +39,23 @@ def _key(draft: Draft) -> tuple[str, str]:
 
 def _insert_new(connection: Connection, drafts: Sequence[Draft]) -> set[str]:
     """Insert the notifications; the ids of those whose key was free."""
-    rows = [notification_row(draft) for draft in drafts]
-    if not rows:
-        return set()
     ids = [draft.notification_id for draft in drafts]
     if not any(draft.key for draft in drafts):
-        connection.execute(insert(connection, tables.notification), rows)
+        insert_notifications(connection, drafts)
         return set(ids)
+    rows = [notification_row(draft) for draft in drafts]
     statement = insert(connection, tables.notification).on_conflict_do_nothing(
         index_elements=["sender", "idempotency_key"]
     )
     connection.execute(statement, rows)
     stored = tables.notification.c.id
     return set(connection.execute(select(stored).where(among(connection, stored, ids))).scalars())
+
+
+def insert_notifications(connection: Connection, drafts: Sequence[Draft]) -> None:
+    """Store the notifications of drafts without keys: nothing can be in their way."""
+    if drafts:
+        connection.execute(insert(connection, tables.notification), [notification_row(d) for d in drafts])
 
 
 def _recognise(

@@ -25,6 +25,7 @@ _OURS = (
     "tests.chaos.devices",
     "tests.chaos.publishers",
     "tests.chaos.server",
+    "tests.support.store_mover",
     "tests.support.store_pruner",
     "tests.support.store_writer",
 )

@@ -28,7 +28,7 @@ class Answer:
         assert self.headers.get_content_type() == "application/json", self
         assert self.body.keys() == {"error"}, self
         error = self.body["error"]
-        assert error.keys() - {"fields"} == {"code", "message", "request_id"}, self
+        assert error.keys() - {"fields", "details"} == {"code", "message", "request_id"}, self
         return error
 
     @property

@@ -95,6 +95,7 @@ def test_every_route_is_in_the_http_guide(running):
         ("PROJECT", "project"),
         ("KEY", "key"),
         ("SESSION", "session"),
+        ("TASK", "task"),
     ):
         said = said.replace(f"${variable}", f"{{{name}}}")
 

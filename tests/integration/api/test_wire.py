@@ -344,11 +344,15 @@ def test_wire_summary(admin, clean):
     assert answer.status == 200
     body = answer.body
     assert body.keys() == {
-        "epoch", "recovered", "position", "since", "missed", "unread", "version", "tasks", "urgent", "messages",
+        "epoch", "recovered", "position", "since", "missed", "unread", "version", "tasks", "projects", "oldest",
+        "urgent", "messages",
     }  # fmt: skip
     missed = body["missed"]
     assert missed.keys() == {"total", "capped", "by_type", "by_room", "urgent", "latest"}
-    assert (body["recovered"], body["since"], body["unread"], body["tasks"]) == (True, None, 1, {})
+    assert (body["recovered"], body["since"], body["unread"], body["tasks"]) == (
+        True, None, 1, {"in_progress": 0, "rejected": 0},
+    )  # fmt: skip
+    assert (body["projects"], body["oldest"]) == ({}, None)
     assert missed["total"] >= 1
     assert missed["urgent"] >= 1
     assert 1 <= len(missed["latest"]) <= 5

@@ -1,6 +1,7 @@
 from core.domain.inbox import InboxState, Missed
 from core.domain.notifications import Level
 from core.domain.summary import Summary
+from core.domain.tasks import WaitingWork
 
 
 def summary(tasks=None, *, total=0, capped=False, urgent=0) -> Summary:
@@ -9,6 +10,7 @@ def summary(tasks=None, *, total=0, capped=False, urgent=0) -> Summary:
         since=None,
         missed=Missed(total=total, capped=capped, by_type={}, by_room={}, urgent=urgent, latest=()),
         tasks=tasks or {},
+        work=WaitingWork(own={}, review={}, oldest=None),
     )
 
 

@@ -1,0 +1,42 @@
+"""A process that does one action on a task and is killed before one of its statements:
+`python -m tests.support.store_mover URL ACTION ACTOR TASK STATEMENT`.
+
+COMMIT counts as a statement, and so does the answer. A process that had fewer statements ends by itself.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+
+from sqlalchemy import Engine, event
+
+from tests.support.store import opened_log
+from tests.support.work import move
+
+
+class Countdown:
+    """Kills this process at the step before which it is to die."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, *_: object) -> None:
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(url: str, action: str, actor: str, task: int, statement: int) -> None:
+    async with opened_log(url) as log:
+        await log.epoch()  # connected: what follows is the action's own
+        countdown = Countdown(statement)
+        event.listen(Engine, "before_cursor_execute", countdown.step)
+        event.listen(Engine, "commit", countdown.step)
+        comment = "why" if action == "reject" else None
+        await move(log, action, task, actor=actor, comment=comment)
+        countdown.step()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
