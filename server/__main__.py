@@ -20,6 +20,7 @@ from server.app import (
     migrate_database,
     present_epoch,
     restore_database,
+    workday,
 )
 from server.logs import configure_logs
 from server.serve import serve as serve_until_stopped
@@ -66,23 +67,40 @@ def demo(
     if_empty: Annotated[
         bool, typer.Option("--if-empty", help="With people there already, do nothing.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Then play a working day, until it is interrupted.")
+    ] = False,
+    speed: Annotated[float, typer.Option(min=0.1, max=6_000, help="Actions a minute of --live.")] = 20,
 ) -> None:
-    """Load the demo's people and projects into an empty database, and exit."""
-
-    async def load(settings: Settings) -> None:
-        async with administration(settings) as operator:
-            await operator.load_demo()
-
+    """Load the demo's people, projects and tasks into an empty database, and exit."""
     settings = _settings()
     try:
-        _run(load(settings))
+        _run(_load_demo(settings))
     except Conflict as error:
-        if error.code != "users_exist" or not if_empty:
+        if error.code != "users_exist" or not (if_empty or live):
             _fail(error.message)
         typer.echo("There are people already; the demo was not loaded.")
-        return
-    names = ", ".join(f"{username} ({role})" for username, _, role in DEMO_USERS)
-    typer.echo(f"Demo loaded. Log in as {names}, password {DEMO_PASSWORD}.")
+    else:
+        names = ", ".join(f"{username} ({role})" for username, _, role in DEMO_USERS)
+        typer.echo(f"Demo loaded. Log in as {names}, password {DEMO_PASSWORD}.")
+    if live:
+        _run(_play_demo(settings, speed))
+
+
+async def _load_demo(settings: Settings) -> None:
+    async with administration(settings) as operator:
+        await operator.load_demo()
+    async with workday(settings) as day:
+        await day.begin()
+
+
+async def _play_demo(settings: Settings, speed: float) -> None:
+    typer.echo(f"A working day, {speed:g} actions a minute; stop it with Ctrl-C.")
+    async with workday(settings) as day:
+        await day.play(
+            speed,
+            lambda task, who: typer.echo(f"task {task.id}: {task.state.value} (user {who.person.id})"),
+        )
 
 
 @cli.command()

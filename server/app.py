@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,8 @@ from api.context import Services
 from api.hosts import AllowedHosts
 from core.domain.errors import Unavailable
 from core.domain.ids import new_id
+from core.domain.inbox import InboxChange
+from core.domain.notifications import Posting
 from core.domain.principals import OPERATOR
 from core.ports.log import Unit
 from core.services.administration import Administration, audit_line
@@ -35,6 +38,7 @@ from core.services.sessions import SessionService
 from core.services.summary import SummaryService
 from core.services.tasks import TaskService
 from core.services.tokens import Tokens
+from core.services.workday import Workday
 from core.store import backup
 from core.store.checks import check_data_model, check_durable
 from core.store.database import Database, open_database
@@ -119,6 +123,32 @@ class Operator:
     async def load_demo(self) -> None:
         """The demo's projects and people. Raises `Conflict` (users_exist)."""
         await load_demo(self.administration, self.passwords)
+
+
+class Untold:
+    """`core.ports.publisher.Publisher` where no session is: running servers find what was committed by their sweep."""
+
+    def publish(self, postings: Iterable[Posting], epoch: str) -> None: ...
+
+    def inbox_changed(self, user_id: str, change: InboxChange, origin: str | None) -> None: ...
+
+    def people_changed(self, user_ids: Iterable[str]) -> None: ...
+
+
+@asynccontextmanager
+async def workday(settings: Settings) -> AsyncIterator[Workday]:
+    """The demo's people at work, for as long as the block runs, beside whatever servers run."""
+    async with opened_log(settings) as (database, log):
+        identity, inbox, positions = SqlIdentity(database), SqlInbox(database), SqlPositions(database)
+        untold = Untold()
+        yield Workday(
+            identity,
+            TaskService(log, untold, SqlTasks(database)),
+            InboxService(inbox, identity, log, untold),
+            positions,
+            random.Random(),  # noqa: S311 - a game
+        )
+        await positions.flush()
 
 
 @asynccontextmanager

@@ -2,12 +2,14 @@
 
 import sqlite3
 import stat
+import sys
 
 import pytest
 
+from core.domain.tasks import TaskState
 from tests.integration.server.conftest import PASSWORD, failed
 from tests.support.http import Api, bearer, log_in
-from tests.support.processes import ServerProcess, run_command
+from tests.support.processes import SECRET_KEY, Program, ServerProcess, run_command
 
 
 @pytest.fixture
@@ -40,6 +42,52 @@ def test_the_demo_is_loaded_once_into_an_empty_database(run, path):
     ]
     assert rows(path, "SELECT id FROM project ORDER BY id") == [("1",), ("2",)]
     assert rows(path, "SELECT count(*) FROM project_member") == [(8,)]
+
+
+@pytest.mark.usefixtures("migrated")
+def test_the_demo_is_a_team_at_work(run, path, tmp_path):
+    assert run("demo").returncode == 0
+    states = dict(rows(path, "SELECT state, count(*) FROM task GROUP BY state"))
+    assert states.keys() == {state.value for state in TaskState}
+    assert sum(states.values()) == 300
+
+    with ServerProcess(f"sqlite:///{path}", log_path=tmp_path / "server.log") as server:
+        summaries = {}
+        for username in ("zhangsan", "lisi", "wangwu"):
+            api = Api(server.url, bearer(log_in(server.url, username)["access_token"]))
+            summaries[username] = api.get("summary").body
+            api.close()
+    assert (summaries["zhangsan"]["missed"]["total"], summaries["zhangsan"]["unread"]) == (0, 0)
+    assert summaries["zhangsan"]["tasks"]["rejected"] == 0
+    assert summaries["lisi"]["tasks"]["rejected"] == 2
+    assert summaries["lisi"]["missed"]["by_type"] == {"task.rejected": 2}
+    assert summaries["wangwu"]["tasks"]["submitted"] == states["submitted"]
+    assert summaries["wangwu"]["missed"]["by_type"] == {"task.submitted": 4}
+
+
+@pytest.mark.usefixtures("migrated")
+def test_the_demo_goes_on_working_until_it_is_stopped(path, tmp_path):
+    command = [sys.executable, "-m", "server", "demo", "--live", "--speed", "6000"]
+    env = {"DATABASE_URL": f"sqlite:///{path}", "SECRET_KEY": SECRET_KEY}
+    day = Program(command, log_path=tmp_path / "demo.log", env=env)
+    day.start()
+    try:
+        seen = day.wait_for_log("a minute", timeout=60)
+        for _ in range(20):
+            seen = day.wait_for_log("task ", after=seen, timeout=30)
+    finally:
+        day.kill()
+    lines = [line for line in day.lines if line.startswith("task ")]
+    assert len({line.split()[2] for line in lines}) > 2, lines
+
+
+@pytest.mark.usefixtures("migrated")
+def test_nobody_works_where_the_demo_is_not_loaded(run):
+    assert run("user", "add", "li.ming").returncode == 0
+    result = run("demo", "--live")
+    assert result.returncode == 1
+    assert "the demo is not loaded" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.usefixtures("migrated")
