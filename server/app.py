@@ -14,12 +14,14 @@ from aiohttp import web
 from api.application import build_application
 from api.context import Services
 from api.hosts import AllowedHosts
+from core.domain.budget import Allowance
 from core.domain.errors import Unavailable
 from core.domain.ids import new_id
 from core.domain.principals import OPERATOR
 from core.ports.log import Unit
 from core.services.administration import Administration, audit_line
 from core.services.audit import AuditService
+from core.services.budget import Budget
 from core.services.demo import load_demo
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
@@ -193,6 +195,11 @@ def _application(settings: Settings, services: Services, metrics: Metrics, healt
     return application
 
 
+def _budget(settings: Settings) -> Budget:
+    allowance = Allowance(settings.publish_burst, settings.publish_rate)
+    return Budget(allowance if settings.rate_limit else None)
+
+
 def _pace(settings: Settings) -> Pace:
     return Pace(
         heartbeat_s=settings.heartbeat_s,
@@ -226,6 +233,17 @@ def _readings(
         ),
         ("counter", "notify_pruned", "Old postings dropped", lambda: retention.pruned),
         ("counter", "notify_cleared", "Expired contents emptied", lambda: retention.cleared),
+    )
+
+
+def _budget_readings(budget: Budget) -> tuple[Reading, ...]:
+    return (
+        (
+            "counter",
+            "notify_rate_limited",
+            "Refused because the sender had used up their budget",
+            lambda: budget.refused,
+        ),
     )
 
 
@@ -290,7 +308,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         receiver = None if manager is None else Receiver(hub, sessions, manager)
         presence = hub if receiver is None else receiver.servers
         publisher = FastPath(hub, sessions, admission, presence, manager)
-        passwords, directory = Passwords(), SqlDirectory(database)
+        passwords, directory, budget = Passwords(), SqlDirectory(database), _budget(settings)
         identities = IdentityService(
             identity,
             log,
@@ -302,7 +320,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         changes = Administration(log, identities.people_changed)
         services = Services(
             identity=identities,
-            notifications=NotificationService(log, publisher, presence),
+            notifications=NotificationService(log, publisher, presence, budget),
             inbox=InboxService(inbox, identity, log, publisher),
             summary=SummaryService(inbox, positions, tasks),
             tasks=TaskService(log, publisher, tasks),
@@ -330,6 +348,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         pulse = Pulse()
         metrics = Metrics(
             *_readings(hub, sessions, log, retention, pulse),
+            *_budget_readings(budget),
             *_socket_readings(sockets),
             *_redis_readings(manager),
         )

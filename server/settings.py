@@ -58,6 +58,9 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     roles: frozenset[str]
     issuers: tuple[Issuer, ...]
+    rate_limit: bool
+    publish_burst: int
+    publish_rate: float
     retention_days: float
     retention_check_s: float
     log_format: str
@@ -106,6 +109,9 @@ def read_settings() -> Settings:
         "allowed_hosts": env.list("ALLOWED_HOSTS", [], validate=_check_hosts),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
         "issuers": env.str("ISSUERS", None, validate=_check_utf8),
+        "rate_limit": env.bool("RATE_LIMIT", True),
+        "publish_burst": env.int("PUBLISH_BURST", 20_000, validate=validate.Range(min=1)),
+        "publish_rate": env.float("PUBLISH_RATE", 200, validate=seconds),
         "retention_days": env.float(
             "RETENTION_DAYS", 90, validate=validate.Range(0, _MAX_RETENTION_DAYS, min_inclusive=False)
         ),
