@@ -22,6 +22,7 @@ from core.ports.log import Unit
 from core.services.administration import Administration, audit_line
 from core.services.audit import AuditService
 from core.services.budget import Budget
+from core.services.counters import CounterService
 from core.services.demo import load_demo
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
@@ -39,6 +40,7 @@ from core.services.tasks import TaskService
 from core.services.tokens import Tokens
 from core.store import backup
 from core.store.checks import check_data_model, check_durable
+from core.store.counters import SqlCounters
 from core.store.database import Database, open_database
 from core.store.directory import SqlDirectory
 from core.store.identity import SqlIdentity
@@ -318,11 +320,13 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             passwords,
         )
         changes = Administration(log, identities.people_changed)
+        counters = CounterService(log, SqlCounters(database), (), budget)
         services = Services(
             identity=identities,
             notifications=NotificationService(log, publisher, presence, budget),
             inbox=InboxService(inbox, identity, log, publisher),
-            summary=SummaryService(inbox, positions, tasks),
+            summary=SummaryService(inbox, positions, tasks, counters),
+            counters=counters,
             tasks=TaskService(log, publisher, tasks),
             presence=PresenceService(presence),
             people=PeopleService(directory, changes, passwords, settings.roles),

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping
 
+from core.domain.counters import added
 from core.domain.positions import Position
 from core.domain.principals import User
 from core.domain.summary import Summary
 from core.domain.tasks import OWN_WORK, REVIEW_WORK, WaitingWork, reviewed_projects
 from core.ports.inbox import Inbox, Positions
 from core.ports.tasks import Tasks
+from core.services.counters import CounterService
 
 
 class SummaryService:
-    """Computed on the server from the present state, never from what was pushed."""
+    """Computed on the server from the present state, never from what was pushed to the client."""
 
-    def __init__(self, inbox: Inbox, positions: Positions, tasks: Tasks) -> None:
+    def __init__(self, inbox: Inbox, positions: Positions, tasks: Tasks, counters: CounterService) -> None:
         self._inbox = inbox
         self._positions = positions
         self._tasks = tasks
+        self._counters = counters
 
     async def summary(self, user: User, through: Position | None = None) -> Summary:
         """What is due above the acknowledged position, up to `through` (None: the heads of this moment)."""
@@ -26,8 +29,13 @@ class SummaryService:
             user.id, user.rooms, acknowledged.position, state.position if through is None else through
         )
         work = await self._tasks.waiting(user)
+        elsewhere = await self._counters.of(user)
         return Summary(
-            inbox=state, since=acknowledged.at, missed=missed, tasks=_counts(user, work), work=work
+            inbox=state,
+            since=acknowledged.at,
+            missed=missed,
+            tasks=added(_counts(user, work), elsewhere),
+            work=work,
         )
 
 
