@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,6 +69,7 @@ from server.metrics import Metrics, Reading, metrics_route
 from server.pulse import Pulse
 from server.settings import Settings
 from server.stopping import last_answers
+from server.summary_sources import HttpSummarySource, opened_sources
 
 
 @asynccontextmanager
@@ -249,6 +250,17 @@ def _budget_readings(budget: Budget) -> tuple[Reading, ...]:
     )
 
 
+def _source_readings(sources: Sequence[HttpSummarySource]) -> tuple[Reading, ...]:
+    def total(name: str) -> Callable[[], int]:
+        return lambda: sum(getattr(source, name) for source in sources)
+
+    return (
+        ("counter", "notify_summary_asked", "Questions to summary sources", total("asked")),
+        ("counter", "notify_summary_failed", "Questions that were not answered well", total("failed")),
+        ("counter", "notify_summary_spared", "Questions not asked: too many, or it fails", total("spared")),
+    )
+
+
 def _socket_readings(sockets: SocketServer) -> tuple[Reading, ...]:
     return (
         ("gauge", "notify_sockets", "Connections here, let in or not", lambda: sockets.connections),
@@ -289,7 +301,11 @@ class Server:
 async def started_server(settings: Settings) -> AsyncIterator[Server]:
     """All parts of one server process, started; they stop in the opposite order. Raises `Unavailable`."""
     key_sets = [issuer.jwks_url for issuer in settings.issuers if issuer.jwks_url]
-    async with opened_database(settings) as database, opened_keys(key_sets) as keys:
+    async with (
+        opened_database(settings) as database,
+        opened_keys(key_sets) as keys,
+        opened_sources(settings.summary_sources) as sources,
+    ):
         await check_data_model(database)
         await check_durable(database)
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
@@ -320,7 +336,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             passwords,
         )
         changes = Administration(log, identities.people_changed)
-        counters = CounterService(log, SqlCounters(database), (), budget)
+        counters = CounterService(log, SqlCounters(database), sources, budget)
         services = Services(
             identity=identities,
             notifications=NotificationService(log, publisher, presence, budget),
@@ -353,6 +369,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         metrics = Metrics(
             *_readings(hub, sessions, log, retention, pulse),
             *_budget_readings(budget),
+            *_source_readings(sources),
             *_socket_readings(sockets),
             *_redis_readings(manager),
         )

@@ -14,14 +14,15 @@ def database(database_of_each_kind):
 
 
 @pytest.fixture(scope="module")
-def platform(make_key) -> Api:
+def pushing(make_key) -> Api:
     return make_key("user:*", types=("summary.counters",))
 
 
-@pytest.fixture(autouse=True)
-def nothing_said(admin, platform):
-    yield
-    for api in (admin, platform):
+@pytest.fixture
+def platform(pushing, admin):
+    """One that may speak of everybody; afterwards, nothing is said any more."""
+    yield pushing
+    for api in (admin, pushing):
         push(api, {"1": {}, "2": {}})
 
 
