@@ -1,8 +1,11 @@
 """Pushed counters: what a platform says is waiting for people stands in their summaries, and only it can change that."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
-from tests.support.http import Api
+from tests.support.http import PASSWORD, Api, bearer, log_in
 
 PUSH = "summary/counters"
 SURROGATE = "\ud800"
@@ -13,17 +16,48 @@ def database(database_of_each_kind):
     return database_of_each_kind
 
 
+@dataclass(frozen=True)
+class Person:
+    id: str
+    api: Api
+
+    @property
+    def tasks(self) -> Any:
+        return self.api.get("summary").body["tasks"]
+
+
+@pytest.fixture(scope="module")
+def make_person(server, admin, caller):
+    """Makes people for whom nothing waits here."""
+
+    def make(name: str) -> Person:
+        made = admin.post("users", {"username": name, "password": PASSWORD, "name": name})
+        return Person(made.body["id"], caller(bearer(log_in(server.url, name)["access_token"])))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def ann(make_person) -> Person:
+    return make_person("ann")
+
+
+@pytest.fixture(scope="module")
+def bob(make_person) -> Person:
+    return make_person("bob")
+
+
 @pytest.fixture(scope="module")
 def pushing(make_key) -> Api:
     return make_key("user:*", types=("summary.counters",))
 
 
 @pytest.fixture
-def platform(pushing, admin):
+def platform(pushing, admin, ann, bob):
     """One that may speak of everybody; afterwards, nothing is said any more."""
     yield pushing
     for api in (admin, pushing):
-        push(api, {"1": {}, "2": {}})
+        push(api, {ann.id: {}, bob.id: {}})
 
 
 def push(api: Api, people) -> None:
@@ -31,82 +65,80 @@ def push(api: Api, people) -> None:
     assert (answer.status, answer.content) == (204, b""), answer
 
 
-def tasks(api: Api):
-    return api.get("summary").body["tasks"]
+def test_what_is_pushed_is_in_the_summary_of_that_person_with_its_sentence(platform, ann, bob):
+    push(platform, {ann.id: {"rejected": 1, "in_progress": 2}})
 
-
-def test_what_is_pushed_is_in_the_summary_of_that_person_with_its_sentence(platform, zhangsan, lisi):
-    push(platform, {"1": {"rejected": 1, "in_progress": 2}})
-
-    summary = zhangsan.get("summary").body
+    summary = ann.api.get("summary").body
     assert summary["tasks"] == {"rejected": 1, "in_progress": 2}
     assert summary["urgent"] is True
     assert [message["text"]["zh-CN"] for message in summary["messages"]][:2] == [
         "⚠️ 您有 1 个被驳回任务，建议请您先修订",
         "📝 您有 2 个进行中的任务",
     ]
-    assert tasks(lisi) == {}
+    assert bob.tasks == {}
 
 
-def test_a_sender_replaces_what_it_said_itself_and_nothing_else(platform, admin, zhangsan):
-    push(platform, {"1": {"rejected": 1, "drafts": 4}})
-    push(admin, {"1": {"rejected": 10}})
-    assert tasks(zhangsan) == {"rejected": 11, "drafts": 4}
+def test_a_sender_replaces_what_it_said_itself_and_nothing_else(platform, admin, ann):
+    push(platform, {ann.id: {"rejected": 1, "drafts": 4}})
+    push(admin, {ann.id: {"rejected": 10}})
+    assert ann.tasks == {"rejected": 11, "drafts": 4}
 
-    push(platform, {"1": {"rejected": 2}})
-    assert tasks(zhangsan) == {"rejected": 12}
-    push(platform, {"1": {"rejected": 0}})
-    assert tasks(zhangsan) == {"rejected": 10}
-    push(admin, {"1": {}})
-    assert tasks(zhangsan) == {}
-    assert zhangsan.get("summary").body["urgent"] is False
+    push(platform, {ann.id: {"rejected": 2}})
+    assert ann.tasks == {"rejected": 12}
+    push(platform, {ann.id: {"rejected": 0}})
+    assert ann.tasks == {"rejected": 10}
+    push(admin, {ann.id: {}})
+    assert ann.tasks == {}
+    assert ann.api.get("summary").body["urgent"] is False
 
 
-def test_whom_a_push_does_not_name_keeps_what_was_said(platform, zhangsan, lisi):
-    push(platform, {"1": {"rejected": 1}, "2": {"submitted": 7}})
-    push(platform, {"2": {}})
+def test_whom_a_push_does_not_name_keeps_what_was_said(platform, ann, bob):
+    push(platform, {ann.id: {"rejected": 1}, bob.id: {"submitted": 7}})
+    push(platform, {bob.id: {}})
     push(platform, {})
 
-    assert tasks(zhangsan) == {"rejected": 1}
-    assert tasks(lisi) == {}
+    assert ann.tasks == {"rejected": 1}
+    assert bob.tasks == {}
 
 
 def test_500_people_that_nobody_knows_yet_can_be_spoken_of_at_once(platform):
     push(platform, {f"acme|{number}": {f"c{count}": 10**9 for count in range(20)} for number in range(500)})
 
 
-def test_what_a_revoked_key_said_goes_with_it(admin, caller, zhangsan):
+def test_what_a_revoked_key_said_goes_with_it(admin, caller, ann):
     made = admin.post("keys", {"name": "gone", "rooms": ["user:*"], "types": ["*"]}).body
-    push(caller({"X-API-Key": made["key"]}), {"1": {"rejected": 3}})
-    assert tasks(zhangsan) == {"rejected": 3}
+    push(caller({"X-API-Key": made["key"]}), {ann.id: {"rejected": 3}})
+    assert ann.tasks == {"rejected": 3}
 
     assert admin.delete(f"keys/{made['id']}").status == 204
-    assert tasks(zhangsan) == {}
+    assert ann.tasks == {}
 
 
 @pytest.mark.parametrize(
     ("rooms", "types"),
     [
-        (("user:1",), ("summary.counters",)), (("project:*",), ("*",)), (("user:1", "global"), ("*",)),
+        (("user:{ann}",), ("summary.counters",)), (("project:*",), ("*",)), (("user:{ann}", "global"), ("*",)),
         (("user:*",), ("task.*",)), (("user:*",), ("summary",)),
     ],
 )  # fmt: skip
-def test_a_key_speaks_only_of_those_in_its_scope_and_of_all_of_them_or_none(make_key, zhangsan, rooms, types):
-    answer = make_key(*rooms, types=types).put(PUSH, {"counters": {"1": {"rejected": 1}, "2": {}}})
+def test_a_key_speaks_only_of_those_in_its_scope_and_of_all_of_them_or_none(make_key, ann, bob, rooms, types):
+    key = make_key(*(room.format(ann=ann.id) for room in rooms), types=types)
+
+    answer = key.put(PUSH, {"counters": {ann.id: {"rejected": 1}, bob.id: {}}})
 
     assert (answer.status, answer.code) == (403, "forbidden")
-    assert tasks(zhangsan) == {}
+    assert ann.tasks == {}
 
 
-def test_people_do_not_push_not_even_of_themselves_but_by_a_key(zhangsan, nobody, make_key):
-    body = {"counters": {"1": {"rejected": 1}}}
+def test_people_do_not_push_not_even_of_themselves_but_by_a_key(ann, nobody, make_key):
+    body = {"counters": {ann.id: {"rejected": 1}}}
 
-    assert zhangsan.put(PUSH, body).code == "forbidden"
+    assert ann.api.put(PUSH, body).code == "forbidden"
     assert nobody.put(PUSH, body).code == "token_missing"
-    key = make_key("user:1", types=("summary.*",), user="1")
-    push(key, {"1": {"rejected": 1}})
-    assert tasks(zhangsan) == tasks(key) == {"rejected": 1}
-    push(key, {"1": {}})
+    key = make_key(f"user:{ann.id}", types=("summary.*",), user=ann.id)
+    push(key, {ann.id: {"rejected": 1}})
+    assert ann.tasks == key.get("summary").body["tasks"] == {"rejected": 1}
+    push(key, {ann.id: {}})
 
 
 NAMES = ("", "A", "1a", "a-b", "a b", "a.b", "_a", "a" * 33, "ä", "a\n", SURROGATE, "a\x00")
@@ -128,15 +160,15 @@ NO_MAPS = (None, 1, "x", [], True)
     ],
     ids=lambda body: repr(body)[:60],
 )  # fmt: skip
-def test_what_is_not_counters_is_refused_and_nothing_of_it_is_kept(admin, zhangsan, lisi, body):
-    if isinstance(body.get("counters"), dict) and "1" in body["counters"]:
-        body = {"counters": {"2": {"rejected": 1}, **body["counters"]}}
+def test_what_is_not_counters_is_refused_and_nothing_of_it_is_kept(admin, ann, body):
+    if isinstance(body.get("counters"), dict):
+        body = body | {"counters": {ann.id: {"rejected": 1}, **body["counters"]}}
 
     answer = admin.put(PUSH, body)
 
     assert (answer.status, answer.code) == (422, "validation_failed"), answer
     assert answer.error["fields"]
-    assert (tasks(zhangsan), tasks(lisi)) == ({}, {})
+    assert ann.tasks == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000])
