@@ -37,8 +37,8 @@ class SetCounters:
 
 
 def added(*parts: Counters) -> dict[str, int]:
-    """All of them together, summed by name; what is zero is left out."""
+    """All of them together, summed by name."""
     total: Counter[str] = Counter()
     for part in parts:
         total.update(part)
-    return {name: count for name, count in total.items() if count}
+    return dict(total)

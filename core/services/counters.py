@@ -9,6 +9,7 @@ from core.domain.principals import Principal, User
 from core.domain.rooms import user_room
 from core.ports.log import Log, Unit
 from core.ports.summary import PushedCounters, SummarySource
+from core.services.acceptance import accept
 from core.services.budget import Budget
 
 
@@ -38,4 +39,4 @@ class CounterService:
         principal.check_may_publish(map(user_room, people), PUSH_TYPE)
         self._budget.spend(principal.sender)
         change = SetCounters(source=principal.sender, people=people, at=clock.now())
-        await self._log.commit(Unit(principal.sender, changes=(change,)))
+        await accept(self._log, Unit(principal.sender, changes=(change,)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from core.domain.counters import added
+from core.domain.counters import Counters, added
 from core.domain.positions import Position
 from core.domain.principals import User
 from core.domain.summary import Summary
@@ -21,15 +21,25 @@ class SummaryService:
         self._tasks = tasks
         self._counters = counters
 
-    async def summary(self, user: User, through: Position | None = None) -> Summary:
-        """What is due above the acknowledged position, up to `through` (None: the heads of this moment)."""
+    async def elsewhere(self, user: User) -> Counters:
+        """What waits for the person on other platforms. It may take a second, in which they may lose a room."""
+        return await self._counters.of(user)
+
+    async def summary(
+        self, user: User, through: Position | None = None, elsewhere: Counters | None = None
+    ) -> Summary:
+        """What is due above the acknowledged position, up to `through` (None: the heads of this moment).
+
+        `elsewhere` is what waits on other platforms (None: they are asked first).
+        """
+        if elsewhere is None:
+            elsewhere = await self.elsewhere(user)
         acknowledged = await self._positions.acknowledged(user.id, user.rooms)
         state = await self._inbox.state(user.id, user.rooms)
         missed = await self._inbox.missed(
             user.id, user.rooms, acknowledged.position, state.position if through is None else through
         )
         work = await self._tasks.waiting(user)
-        elsewhere = await self._counters.of(user)
         return Summary(
             inbox=state,
             since=acknowledged.at,

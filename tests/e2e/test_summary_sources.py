@@ -118,10 +118,31 @@ async def test_a_platform_that_never_answers_holds_up_nothing_but_that_summary_f
 
         assert wire.names == ["connect", "session syncing", "session live", "notification", "summary"]
         assert took_s < TIMEOUT_S + 2
-        assert wire.of("summary")[0]["tasks"] == {"in_progress": 3}
+        assert wire.of("summary")[0]["tasks"]["in_progress"] == 3
         counted = metrics(server)
         assert counted["notify_summary_asked_total"] == 2
         assert counted["notify_summary_failed_total"] == 1
+
+
+async def test_a_project_that_is_left_meanwhile_is_in_no_summary(silent, serve):
+    with serve(silent=silent) as server:
+        ann = newcomer(server)
+        async with (
+            logged_in(server.url, "admin") as admin,
+            logged_in(server.url, "ann") as caller,
+            opened_wire(server.url) as wire,
+        ):
+            await admin.call("PUT", f"projects/1/members/{ann}", {"roles": []})
+            await admin.publish("project:1", title="theirs no more")
+            await admin.publish(f"user:{ann}", title="theirs")
+            await wire.connect({"token": caller.token})
+            await wire.wait("session", 2)
+            status, _ = await admin.call("DELETE", f"projects/1/members/{ann}")
+            await wire.wait("summary")
+
+        assert status == 204
+        assert wire.names[-2:] == ["rooms", "summary"]
+        assert wire.of("summary")[0]["missed"]["by_room"] == {f"user:{ann}": 1}
 
 
 async def test_with_a_platform_that_is_away_everybody_gets_a_summary_and_it_is_logged_once(serve):

@@ -1,7 +1,6 @@
 """Pushed counters: what a platform says is waiting for people stands in their summaries, and only it can change that."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -16,14 +15,19 @@ def database(database_of_each_kind):
     return database_of_each_kind
 
 
+def waiting(api: Api) -> dict[str, int]:
+    """What their summary says of work, where there is any."""
+    return {name: number for name, number in api.get("summary").body["tasks"].items() if number}
+
+
 @dataclass(frozen=True)
 class Person:
     id: str
     api: Api
 
     @property
-    def tasks(self) -> Any:
-        return self.api.get("summary").body["tasks"]
+    def tasks(self) -> dict[str, int]:
+        return waiting(self.api)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def test_what_is_pushed_is_in_the_summary_of_that_person_with_its_sentence(platf
     push(platform, {ann.id: {"rejected": 1, "in_progress": 2}})
 
     summary = ann.api.get("summary").body
-    assert summary["tasks"] == {"rejected": 1, "in_progress": 2}
+    assert summary["tasks"].items() >= {"rejected": 1, "in_progress": 2}.items()
     assert summary["urgent"] is True
     assert [message["text"]["zh-CN"] for message in summary["messages"]][:2] == [
         "⚠️ 您有 1 个被驳回任务，建议请您先修订",
@@ -137,7 +141,7 @@ def test_people_do_not_push_not_even_of_themselves_but_by_a_key(ann, nobody, mak
     assert nobody.put(PUSH, body).code == "token_missing"
     key = make_key(f"user:{ann.id}", types=("summary.*",), user=ann.id)
     push(key, {ann.id: {"rejected": 1}})
-    assert ann.tasks == key.get("summary").body["tasks"] == {"rejected": 1}
+    assert ann.tasks == waiting(key) == {"rejected": 1}
     push(key, {ann.id: {}})
 
 

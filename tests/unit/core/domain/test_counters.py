@@ -3,10 +3,11 @@ from core.domain.counters import SetCounters, added
 from core.ports.log import Unit
 
 
-def test_counters_are_summed_by_name_and_nothing_is_left_out_but_zeros():
-    assert added({"rejected": 1, "drafts": 0}, {"rejected": 2, "submitted": 3}, {}) == {
+def test_counters_are_summed_by_name_and_none_is_left_out():
+    assert added({"rejected": 1, "drafts": 0}, {"rejected": 2, "submitted": 3, "drafts": 0}, {}) == {
         "rejected": 3,
         "submitted": 3,
+        "drafts": 0,
     }
     assert added() == {}
 
