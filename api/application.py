@@ -4,7 +4,20 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from api import audit, auth, imports, inbox, keys, notifications, people, presence, projects, sessions, tasks
+from api import (
+    audit,
+    auth,
+    imports,
+    inbox,
+    keys,
+    notifications,
+    people,
+    presence,
+    projects,
+    sessions,
+    summary,
+    tasks,
+)
 from api.context import SERVICES, TRUSTED_PROXIES, Services
 from api.cors import cross_origin
 from api.hosts import AllowedHosts, host_check
@@ -18,6 +31,7 @@ ROUTES: tuple[Route, ...] = (
     *auth.ROUTES,
     *notifications.ROUTES,
     *inbox.ROUTES,
+    *summary.ROUTES,
     *presence.ROUTES,
     *tasks.ROUTES,
     *imports.ROUTES,

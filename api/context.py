@@ -9,6 +9,7 @@ from aiohttp import web
 from core.domain import addresses
 from core.domain.principals import Principal
 from core.services.audit import AuditService
+from core.services.counters import CounterService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
 from core.services.keys import KeyService
@@ -29,6 +30,7 @@ class Services:
     notifications: NotificationService
     inbox: InboxService
     summary: SummaryService
+    counters: CounterService
     presence: PresenceService
     tasks: TaskService
     people: PeopleService

@@ -11,6 +11,7 @@ from api.parsing import load, load_headers, load_json
 from api.routes import ID, Route
 from core.domain.clock import rfc3339
 from core.domain.errors import DomainError
+from core.schemas.errors import error_body
 from core.schemas.notifications import (
     BatchBody,
     BatchEntry,
@@ -97,8 +98,8 @@ def _published(published: Published) -> dict[str, Any]:
 
 def _result(result: Published | DomainError) -> dict[str, Any]:
     if isinstance(result, DomainError):
-        status, error = refusal(result)
-        return {"status": status, "error": error}
+        status, _ = refusal(result)
+        return {"status": status, "error": error_body(result)}  # an entry has no header for when to try again
     return {"status": _status(result), **_published(result)}
 
 

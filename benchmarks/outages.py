@@ -158,7 +158,7 @@ async def measure() -> None:
                 redis_url=redis.url,
                 host=SERVER_SIDE.format(2),
                 command=("ip", "netns", "exec", name, *SERVE),
-                env={"LOG_FORMAT": "json"},
+                env={"LOG_FORMAT": "json", "RATE_LIMIT": "off"},
             )
             with server:
                 async with logged_in(server.url, "admin") as admin:

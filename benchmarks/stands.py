@@ -71,5 +71,6 @@ def _stand(
     for url in (log_url, retention_url):
         run_command("migrate", env={"DATABASE_URL": url})
     load_demo(server_url)
-    server = stack.enter_context(demo_server(server_url, folder, env={"LOG_FORMAT": "json"}))
+    env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off"}
+    server = stack.enter_context(demo_server(server_url, folder, env=env))
     return Stand(name, server, log_url, retention_url)

@@ -105,7 +105,8 @@ class Gateway:
             if session.ended:
                 return
             session.emit("session", {"state": "live"})
-            summary = await self._summaries.summary(session.user, plan.base)
+            elsewhere = await self._summaries.elsewhere(session.user)
+            summary = await self._summaries.summary(session.user, plan.base, elsewhere)
             recovered = all(plan.recovered.values())
             session.emit("summary", summary_body(summary, plan.base, recovered=recovered))
         except (DomainError, TimeoutError) as error:

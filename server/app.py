@@ -1,10 +1,8 @@
 """The composition root: the one place where the parts are made and put together."""
 
-import asyncio
 import os
 import random
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,14 +13,15 @@ from aiohttp import web
 from api.application import build_application
 from api.context import Services
 from api.hosts import AllowedHosts
+from core.domain.budget import Allowance
 from core.domain.errors import Unavailable
 from core.domain.ids import new_id
-from core.domain.inbox import InboxChange
-from core.domain.notifications import Posting
 from core.domain.principals import OPERATOR
 from core.ports.log import Unit
 from core.services.administration import Administration, audit_line
 from core.services.audit import AuditService
+from core.services.budget import Budget
+from core.services.counters import CounterService
 from core.services.demo import load_demo
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
@@ -38,9 +37,10 @@ from core.services.sessions import SessionService
 from core.services.summary import SummaryService
 from core.services.tasks import TaskService
 from core.services.tokens import Tokens
-from core.services.workday import Workday
+from core.services.workday import Untold, Workday
 from core.store import backup
 from core.store.checks import check_data_model, check_durable
+from core.store.counters import SqlCounters
 from core.store.database import Database, open_database
 from core.store.directory import SqlDirectory
 from core.store.identity import SqlIdentity
@@ -52,7 +52,6 @@ from core.store.retention import SqlRetention
 from core.store.tasks import SqlTasks
 from realtime.admission import Admission
 from realtime.background import Background
-from realtime.engine import SocketServer
 from realtime.events import Events, EventServices
 from realtime.gateway import Gateway
 from realtime.hub import Hub
@@ -65,10 +64,18 @@ from realtime.seal import Seal
 from realtime.sessions import SessionList, Sessions
 from server.health import Health
 from server.jwks import CHECK_S, opened_keys
-from server.metrics import Metrics, Reading, metrics_route
+from server.metrics import Metrics, metrics_route
 from server.pulse import Pulse
+from server.readings import (
+    budget_readings,
+    core_readings,
+    redis_readings,
+    socket_readings,
+    source_readings,
+)
 from server.settings import Settings
 from server.stopping import last_answers
+from server.summary_sources import opened_sources
 
 
 @asynccontextmanager
@@ -125,16 +132,6 @@ class Operator:
         await load_demo(self.administration, self.passwords)
 
 
-class Untold:
-    """`core.ports.publisher.Publisher` where no session is: running servers find what was committed by their sweep."""
-
-    def publish(self, postings: Iterable[Posting], epoch: str) -> None: ...
-
-    def inbox_changed(self, user_id: str, change: InboxChange, origin: str | None) -> None: ...
-
-    def people_changed(self, user_ids: Iterable[str]) -> None: ...
-
-
 @asynccontextmanager
 async def workday(settings: Settings) -> AsyncIterator[Workday]:
     """The demo's people at work, for as long as the block runs, beside whatever servers run."""
@@ -143,7 +140,7 @@ async def workday(settings: Settings) -> AsyncIterator[Workday]:
         untold = Untold()
         yield Workday(
             identity,
-            TaskService(log, untold, SqlTasks(database)),
+            TaskService(log, untold, SqlTasks(database), Budget(None)),
             InboxService(inbox, identity, log, untold),
             positions,
             random.Random(),  # noqa: S311 - a game
@@ -223,66 +220,17 @@ def _application(settings: Settings, services: Services, metrics: Metrics, healt
     return application
 
 
+def _budget(settings: Settings) -> Budget:
+    allowance = Allowance(settings.publish_burst, settings.publish_rate)
+    return Budget(allowance if settings.rate_limit else None)
+
+
 def _pace(settings: Settings) -> Pace:
     return Pace(
         heartbeat_s=settings.heartbeat_s,
         retry_first_ms=settings.retry_first_ms,
         retry_max_ms=settings.retry_max_ms,
         retry_tries=settings.retry_tries,
-    )
-
-
-def _readings(
-    hub: Hub, sessions: Sessions, log: SqlLog, retention: RetentionService, pulse: Pulse
-) -> tuple[Reading, ...]:
-    return (
-        ("gauge", "notify_sessions", "Live sessions here", lambda: len(sessions)),
-        ("gauge", "notify_rooms", "Active rooms here", lambda: hub.active_rooms),
-        (
-            "gauge",
-            "notify_log_waiting",
-            "Units waiting to be committed",
-            lambda: log.appender.waiting_units,
-        ),
-        ("counter", "notify_log_groups", "Transactions of the log", lambda: log.appender.groups),
-        ("counter", "notify_log_units", "Units of work committed", lambda: log.appender.units),
-        ("counter", "notify_delivered", "Publications delivered to sessions", lambda: hub.delivered),
-        ("counter", "notify_repaired", "Publications read from the log", lambda: hub.repair.repaired),
-        (
-            "gauge",
-            "notify_loop_lag_seconds",
-            "Longest wait for the event loop in 10 s",
-            lambda: pulse.lag_s,
-        ),
-        ("counter", "notify_pruned", "Old postings dropped", lambda: retention.pruned),
-        ("counter", "notify_cleared", "Expired contents emptied", lambda: retention.cleared),
-    )
-
-
-def _socket_readings(sockets: SocketServer) -> tuple[Reading, ...]:
-    return (
-        ("gauge", "notify_sockets", "Connections here, let in or not", lambda: sockets.connections),
-        ("gauge", "notify_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks())),
-        ("counter", "notify_reaped", "Connections whose end was missed", lambda: sockets.reaped),
-    )
-
-
-def _redis_readings(manager: RedisManager | None) -> tuple[Reading, ...]:
-    if manager is None:
-        return ()
-    outbox, listener = manager.outbox, manager.listener
-    return (
-        ("gauge", "notify_redis_up", "Redis answers", lambda: outbox.working_since is not None),
-        ("counter", "notify_redis_sent", "Messages sent to Redis", lambda: outbox.sent),
-        ("counter", "notify_redis_dropped", "Messages dropped while Redis was away", lambda: outbox.dropped),
-        ("counter", "notify_redis_forged", "Messages from Redis that were not ours", lambda: manager.forged),
-        ("counter", "notify_redis_listens", "Connections of the listener", lambda: listener.connections),
-        (
-            "gauge",
-            "notify_redis_silence_seconds",
-            "Since this server's own beat came back through Redis",
-            lambda: time.monotonic() - listener.heard_at,
-        ),
     )
 
 
@@ -299,7 +247,11 @@ class Server:
 async def started_server(settings: Settings) -> AsyncIterator[Server]:
     """All parts of one server process, started; they stop in the opposite order. Raises `Unavailable`."""
     key_sets = [issuer.jwks_url for issuer in settings.issuers if issuer.jwks_url]
-    async with opened_database(settings) as database, opened_keys(key_sets) as keys:
+    async with (
+        opened_database(settings) as database,
+        opened_keys(key_sets) as keys,
+        opened_sources(settings.summary_sources) as sources,
+    ):
         await check_data_model(database)
         await check_durable(database)
         log, identity, positions = SqlLog(database), SqlIdentity(database), SqlPositions(database)
@@ -320,7 +272,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         receiver = None if manager is None else Receiver(hub, sessions, manager)
         presence = hub if receiver is None else receiver.servers
         publisher = FastPath(hub, sessions, admission, presence, manager)
-        passwords, directory = Passwords(), SqlDirectory(database)
+        passwords, directory, budget = Passwords(), SqlDirectory(database), _budget(settings)
         identities = IdentityService(
             identity,
             log,
@@ -330,12 +282,14 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             passwords,
         )
         changes = Administration(log, identities.people_changed)
+        counters = CounterService(log, SqlCounters(database), sources, budget)
         services = Services(
             identity=identities,
-            notifications=NotificationService(log, publisher, presence),
+            notifications=NotificationService(log, publisher, presence, budget),
             inbox=InboxService(inbox, identity, log, publisher),
-            summary=SummaryService(inbox, positions, tasks),
-            tasks=TaskService(log, publisher, tasks),
+            summary=SummaryService(inbox, positions, tasks, counters),
+            counters=counters,
+            tasks=TaskService(log, publisher, tasks, budget),
             presence=PresenceService(presence),
             people=PeopleService(directory, changes, passwords, settings.roles),
             projects=ProjectService(directory, changes, settings.roles),
@@ -359,9 +313,11 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
         retention = RetentionService(log, SqlRetention(database), timedelta(days=settings.retention_days))
         pulse = Pulse()
         metrics = Metrics(
-            *_readings(hub, sessions, log, retention, pulse),
-            *_socket_readings(sockets),
-            *_redis_readings(manager),
+            *core_readings(hub, sessions, log.appender, retention, pulse),
+            *budget_readings(budget),
+            *source_readings(sources),
+            *socket_readings(sockets),
+            *redis_readings(manager),
         )
         health = Health(hub.repair, manager, pulse, lambda: gateway.stopping)
         application = _application(settings, services, metrics, health)

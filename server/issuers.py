@@ -1,7 +1,5 @@
 """The setting ISSUERS: outside issuers of tokens as JSON, checked whole."""
 
-import json
-from collections import Counter
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
@@ -9,7 +7,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from core.domain.issuers import OURS, PREFIX_PATTERN, PUBLIC_KEY_ALGORITHMS, SECRET_BYTES, ClaimNames, Issuer
 from core.domain.principals import ADMIN
 from core.schemas.fields import Text, Whole
-from server.urls import is_loopback, split_url
+from server.json_settings import read_objects
+from server.urls import check_https
 
 _MAX_LENGTH = 2_000
 
@@ -19,26 +18,11 @@ def read_issuers(text: str, roles: frozenset[str]) -> tuple[Issuer, ...]:
 
     `roles` are those of the setting ROLES, empty when they are not known.
     """
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValidationError("Not JSON.") from error
-    if not isinstance(entries, list) or not entries:
-        raise ValidationError("Not a list of objects.")
-    issuers: list[Issuer] = IssuerSchema(roles=roles, many=True).load(entries)
-    for name in ("issuer", "prefix"):
-        times = Counter(getattr(issuer, name) for issuer in issuers)
-        if max(times.values()) > 1:
-            raise ValidationError(f"Two with the same {name}.")
-    return tuple(issuers)
+    return read_objects(text, IssuerSchema(roles=roles, many=True), unique=("issuer", "prefix"))
 
 
 def _check_jwks_url(url: str) -> None:
-    parts = split_url(url)
-    if not parts.hostname or parts.scheme not in ("https", "http"):
-        raise ValidationError("Not https://….")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValidationError("https is needed: whoever sits between could put in keys of their own.")
+    check_https(url, "whoever sits between could put in keys of their own.")
 
 
 class ClaimNamesSchema(Schema):

@@ -21,6 +21,7 @@ from core.schemas.errors import invalid
 from realtime.engine import MAX_MESSAGE_BYTES
 from realtime.packets import MAX_ATTACHMENTS
 from server.issuers import read_issuers
+from server.sources import Source, read_sources
 from server.urls import is_loopback, split_url
 
 MIN_SECRET_BYTES = 32
@@ -58,6 +59,10 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     roles: frozenset[str]
     issuers: tuple[Issuer, ...]
+    summary_sources: tuple[Source, ...]
+    rate_limit: bool
+    publish_burst: int
+    publish_rate: float
     retention_days: float
     retention_check_s: float
     log_format: str
@@ -106,6 +111,10 @@ def read_settings() -> Settings:
         "allowed_hosts": env.list("ALLOWED_HOSTS", [], validate=_check_hosts),
         "roles": env.list("ROLES", list(DEFAULT_ROLES), validate=_check_roles),
         "issuers": env.str("ISSUERS", None, validate=_check_utf8),
+        "summary_sources": env.str("SUMMARY_SOURCES", None, validate=_check_utf8),
+        "rate_limit": env.bool("RATE_LIMIT", True),
+        "publish_burst": env.int("PUBLISH_BURST", 20_000, validate=validate.Range(min=1)),
+        "publish_rate": env.float("PUBLISH_RATE", 200, validate=seconds),
         "retention_days": env.float(
             "RETENTION_DAYS", 90, validate=validate.Range(0, _MAX_RETENTION_DAYS, min_inclusive=False)
         ),
@@ -126,10 +135,11 @@ def read_settings() -> Settings:
         ),
     }
     faults = [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]
-    try:
-        values["issuers"] = _issuers(values)
-    except ValidationError as error:
-        faults.append(_told("ISSUERS", error))
+    for name, read in (("issuers", _issuers), ("summary_sources", _summary_sources)):
+        try:
+            values[name] = read(values)
+        except ValidationError as error:
+            faults.append(_told(name.upper(), error))
     if faults:
         raise SettingsError("\n".join(faults))
     origins = tuple(origin.lower() for origin in values["cors_origins"])
@@ -171,6 +181,10 @@ def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
     return (
         () if values["issuers"] is None else read_issuers(values["issuers"], frozenset(values["roles"] or ()))
     )
+
+
+def _summary_sources(values: Mapping[str, Any]) -> tuple[Source, ...]:
+    return () if values["summary_sources"] is None else read_sources(values["summary_sources"])
 
 
 def _told(name: str, error: ValidationError) -> str:

@@ -16,6 +16,15 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
+def check_https(url: str, why: str) -> None:
+    """Raises `ValidationError` for a URL that is neither https nor of this machine."""
+    parts = split_url(url)
+    if not parts.hostname or parts.scheme not in ("https", "http"):
+        raise ValidationError("Not https://….")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValidationError(f"https is needed: {why}")
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether the host is this machine, by its spelling alone."""
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.domain.counters import SetCounters
 from core.domain.identity import IdentityChange
 from core.domain.inbox import Mark
 from core.domain.notifications import Draft, Head, Notification, Posting
@@ -11,7 +12,7 @@ from core.domain.retention import Chore
 from core.domain.runs import Runs
 from core.domain.tasks import TaskChange
 
-Change = IdentityChange | Mark | TaskChange
+Change = IdentityChange | Mark | TaskChange | SetCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Unit:
 
     @property
     def size_bytes(self) -> int:
-        return sum(draft.size_bytes for draft in self.drafts)
+        counters = sum(change.size_bytes for change in self.changes if isinstance(change, SetCounters))
+        return counters + sum(draft.size_bytes for draft in self.drafts)
 
 
 @dataclass(frozen=True, slots=True)

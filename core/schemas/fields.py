@@ -101,17 +101,24 @@ class RoomsSchema(Schema):
         self.roles = roles
 
 
-class Offset(fields.Integer):
-    """An offset: a whole number from 0."""
+class WholeNumber(fields.Integer):
+    """A whole number from 0 to `largest`; marshmallow's own also takes "1", 1.0 and true."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(strict=True, validate=validate.Range(0, MAX_OFFSET), **options)
+    def __init__(self, largest: int, **options: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(0, largest), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         del attr, data, options  # marshmallow's signature
         return value
+
+
+class Offset(WholeNumber):
+    """An offset in a room."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(MAX_OFFSET, **options)
 
 
 class PositionField(fields.Dict):

@@ -142,6 +142,10 @@ class PublishedSchema(Schema):
     servers = fields.Integer(required=True, allow_none=True)
 
 
+class BatchError(ErrorBody):
+    retry_after_s = fields.Integer()
+
+
 class BatchResult(Schema):
     status = fields.Integer(required=True)
     id = fields.String()
@@ -149,7 +153,7 @@ class BatchResult(Schema):
     postings = fields.Dict(keys=fields.String(), values=fields.Integer())
     connections = fields.Integer(allow_none=True)
     servers = fields.Integer(allow_none=True)
-    error = fields.Nested(ErrorBody)
+    error = fields.Nested(BatchError)
 
 
 class BatchResponse(Schema):

@@ -18,6 +18,7 @@ from core.ports.presence import Audience, Presence
 from core.ports.publisher import Publisher
 from core.services.acceptance import accept
 from core.services.administration import audit_line
+from core.services.budget import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +59,20 @@ class Published:
 class NotificationService:
     """Publish, change and take back notifications."""
 
-    def __init__(self, log: Log, publisher: Publisher, presence: Presence) -> None:
+    def __init__(self, log: Log, publisher: Publisher, presence: Presence, budget: Budget) -> None:
         self._log = log
         self._publisher = publisher
         self._presence = presence
+        self._budget = budget
 
     async def publish(self, principal: Principal, request: PublishRequest) -> Published:
         """Accept one notification: returned means stored durably.
 
-        Raises `Forbidden` outside the sender's scope, `Conflict` for another body under the same key, and
-        `Unavailable` when it was not stored or that is unknown: try again with the same key.
+        Raises `Forbidden` outside the sender's scope, `RateLimited` beyond their budget, `Conflict` for another body
+        under the same key, and `Unavailable` when it was not stored or that is unknown: try again with the same key.
         """
         principal.check_may_publish(request.rooms, request.type)
+        self._budget.spend(principal.sender)
         committed = await accept(self._log, Unit(principal.sender, drafts=(_draft(principal, request),)))
         return self._tell(committed)
 
@@ -91,7 +94,8 @@ class NotificationService:
     ) -> tuple[Notification, Sequence[str]]:
         """Change what a notification says, for everybody who has it. `changes` are wire values by field.
 
-        Raises `NotFound`, and `Forbidden` (notification_retracted, notification_expired) when its content is gone.
+        Raises `NotFound`, `Forbidden` (notification_retracted, notification_expired) when its content is gone, and
+        `RateLimited` beyond the budget, which taking back never is: it is how a flood is mended.
         """
         await self._amend(principal, notification_id, Kind.UPDATE, changes)
         return await self.get(principal, notification_id)
@@ -111,6 +115,8 @@ class NotificationService:
         now = clock.now()
         if kind is Kind.UPDATE and not notification.is_shown_at(now):
             raise Forbidden("The notification has expired.", code="notification_expired")
+        if kind is Kind.UPDATE:
+            self._budget.spend(principal.sender)
         draft = Draft(
             kind=kind,
             notification_id=notification.id,

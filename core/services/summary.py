@@ -2,24 +2,38 @@
 
 from collections.abc import Mapping
 
+from core.domain.counters import Counters, added
 from core.domain.positions import Position
 from core.domain.principals import User
 from core.domain.summary import Summary
 from core.domain.tasks import OWN_WORK, REVIEW_WORK, WaitingWork, reviewed_projects
 from core.ports.inbox import Inbox, Positions
 from core.ports.tasks import Tasks
+from core.services.counters import CounterService
 
 
 class SummaryService:
-    """Computed on the server from the present state, never from what was pushed."""
+    """Computed on the server from the present state, never from what was pushed to the client."""
 
-    def __init__(self, inbox: Inbox, positions: Positions, tasks: Tasks) -> None:
+    def __init__(self, inbox: Inbox, positions: Positions, tasks: Tasks, counters: CounterService) -> None:
         self._inbox = inbox
         self._positions = positions
         self._tasks = tasks
+        self._counters = counters
 
-    async def summary(self, user: User, through: Position | None = None) -> Summary:
-        """What is due above the acknowledged position, up to `through` (None: the heads of this moment)."""
+    async def elsewhere(self, user: User) -> Counters:
+        """What waits for the person on other platforms. It may take a second, in which they may lose a room."""
+        return await self._counters.of(user)
+
+    async def summary(
+        self, user: User, through: Position | None = None, elsewhere: Counters | None = None
+    ) -> Summary:
+        """What is due above the acknowledged position, up to `through` (None: the heads of this moment).
+
+        `elsewhere` is what waits on other platforms (None: they are asked first).
+        """
+        if elsewhere is None:
+            elsewhere = await self.elsewhere(user)
         acknowledged = await self._positions.acknowledged(user.id, user.rooms)
         state = await self._inbox.state(user.id, user.rooms)
         missed = await self._inbox.missed(
@@ -27,7 +41,11 @@ class SummaryService:
         )
         work = await self._tasks.waiting(user)
         return Summary(
-            inbox=state, since=acknowledged.at, missed=missed, tasks=_counts(user, work), work=work
+            inbox=state,
+            since=acknowledged.at,
+            missed=missed,
+            tasks=added(_counts(user, work), elsewhere),
+            work=work,
         )
 
 

@@ -27,6 +27,7 @@ from core.ports.log import Log, Unit
 from core.ports.publisher import Publisher
 from core.ports.tasks import Tasks
 from core.services.acceptance import accept
+from core.services.budget import Budget
 
 MAX_EVENTS = 100
 """Lines of an audit trail that are shown."""
@@ -47,12 +48,15 @@ class Imported:
 
 
 class TaskService:
-    """The work itself. Every action is committed together with what it tells."""
+    """The work itself. Every action is committed together with what it tells, and costs one of the caller's budget,
+    whatever number of tasks it is done to.
+    """
 
-    def __init__(self, log: Log, publisher: Publisher, tasks: Tasks) -> None:
+    def __init__(self, log: Log, publisher: Publisher, tasks: Tasks, budget: Budget) -> None:
         self._log = log
         self._publisher = publisher
         self._tasks = tasks
+        self._budget = budget
 
     async def page(
         self, principal: Principal, wanted: TaskFilter, *, cursor: str | None, limit: int
@@ -162,6 +166,7 @@ class TaskService:
         )
 
     async def _commit(self, principal: Principal, change: TaskChange) -> tuple[Outcome, ...]:
+        self._budget.spend(principal.sender)
         committed = await accept(self._log, Unit(principal.sender, changes=(change,)))
         for appended in committed.appended:
             self._publisher.publish(appended.postings, committed.epoch)

@@ -5,7 +5,8 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 
 from core.domain.errors import DomainError, NotFound, RateLimited, Unavailable
-from core.domain.inbox import MarkTarget, Receipt
+from core.domain.inbox import InboxChange, MarkTarget, Receipt
+from core.domain.notifications import Posting
 from core.domain.principals import Principal, User
 from core.domain.tasks import Action, NewTask, Task, TaskFilter, TaskState
 from core.ports.identity import Identity
@@ -20,6 +21,16 @@ _WHY = ("左上角模糊", "漏标一处", "边框过大", "标签有误")
 _LOOK = 100
 
 Act = tuple[Principal, int, Action]
+
+
+class Untold:
+    """`core.ports.publisher.Publisher` where no session is: running servers find what was committed by their sweep."""
+
+    def publish(self, postings: Iterable[Posting], epoch: str) -> None: ...
+
+    def inbox_changed(self, user_id: str, change: InboxChange, origin: str | None) -> None: ...
+
+    def people_changed(self, user_ids: Iterable[str]) -> None: ...
 
 
 class Workday:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from core.domain.counters import SetCounters
 from core.domain.identity import (
     AddKey,
     AddProject,
@@ -19,7 +20,7 @@ from core.domain.identity import (
 from core.domain.inbox import Mark
 from core.domain.tasks import AddTasks, MoveTasks
 from core.ports.log import Change
-from core.store import credentials, marks, people, workflow
+from core.store import counters, credentials, marks, people, workflow
 from core.store.done import Done
 
 _EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
@@ -35,6 +36,7 @@ _EXECUTORS: Mapping[type, Callable[[Connection, Any], Done]] = {
     Mark: marks.mark,
     AddTasks: workflow.add_tasks,
     MoveTasks: workflow.move_tasks,
+    SetCounters: counters.set_counters,
 }
 
 
@@ -47,13 +49,15 @@ def run_all(connection: Connection, changes: Sequence[Change]) -> list[Done]:
     return done
 
 
-def lock_order(change: Change) -> tuple[str, str]:
+def lock_order(change: Change) -> tuple[str, str]:  # noqa: PLR0911 - a table
     """By what changes are sorted, so that two servers take the rows behind them in one order: the row that a change
     locks first, whatever kind of change it is.
     """
     match change:
         case Audit(target=name):
             return "audit", name
+        case SetCounters(source=name):
+            return "counters", name
         case AddKey(name=name) | RevokeKey(id=name):
             return "key", name
         case AddProject(id=name) | AddTasks(project_id=name):

@@ -135,7 +135,12 @@ async def staged(
         for place in range(number):
             orders = folder / f"orders-{place}"
             os.mkfifo(orders)
-            settings = {"METRICS_TOKEN": METRICS_TOKEN, "LOG_LEVEL": "WARNING", ORDERS_VARIABLE: str(orders)}
+            settings = {
+                "METRICS_TOKEN": METRICS_TOKEN,
+                "LOG_LEVEL": "WARNING",
+                "RATE_LIMIT": "off",  # one sender publishes for minutes
+                ORDERS_VARIABLE: str(orders),
+            }
             server = ServerProcess(
                 database_url,
                 log_path=folder / f"server-{place}.log",

@@ -16,12 +16,15 @@ from clients.python.errors import UnreachableError
 from clients.python.journal import open_state
 from clients.python.session import Session
 from core.domain.ids import new_id
+from core.services.budget import Budget
+from core.services.counters import CounterService
 from core.services.identity import IdentityService
 from core.services.inbox import InboxService
 from core.services.issuers import OutsideTokens
 from core.services.passwords import Passwords
 from core.services.summary import SummaryService
 from core.services.tokens import Tokens
+from core.store.counters import SqlCounters
 from core.store.database import Database
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
@@ -92,7 +95,12 @@ class Node:
             self.sessions,
             admission,
             identity,
-            SummaryService(inbox, positions, SqlTasks(database)),
+            SummaryService(
+                inbox,
+                positions,
+                SqlTasks(database),
+                CounterService(self.log, SqlCounters(database), (), Budget(None)),
+            ),
             self.background,
             Pace(heartbeat_s=3_600, retry_first_ms=1, retry_max_ms=1, retry_tries=1),
         )

@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from core.domain import clock, runs
+from core.domain.counters import SetCounters
 from core.domain.inbox import Receipt
 from core.domain.notifications import Kind
 from core.domain.retention import ClearExpired, Prune
+from core.ports.log import Unit
 from tests.support.store import (
     administer,
     amendment,
@@ -178,3 +180,21 @@ async def test_two_tabs_on_two_servers_that_read_at_once_lose_no_receipt(two_log
                 ).all()
             )
         assert tuple(map(tuple, stored)) == runs.union(low, high)
+
+
+@pytest.mark.usefixtures("no_deadlocks")
+async def test_counters_of_the_same_people_in_opposite_order_never_deadlock(two_logs, postgres_url):
+    def said(source: str, *people: int) -> Unit:
+        counters = {str(user_id): {"rejected": 1} for user_id in people}
+        return Unit(source, changes=(SetCounters(source=source, people=counters, at=clock.now()),))
+
+    for _ in range(ROUNDS):
+        await both_ways(
+            two_logs,
+            lambda: [
+                said(source, *people) for source in ("key:1", "key:2") for people in ((1, 2), (3, 4), (2, 3))
+            ],
+        )
+
+    async with opened(postgres_url) as database:
+        assert await scalar(database, "SELECT count(*) FROM summary_counter") == 8

@@ -52,6 +52,7 @@ def test_without_any_it_runs_alone_on_this_machine(read):
     assert (settings.ping_interval_s, settings.ping_timeout_s, settings.heartbeat_s) == (30, 20, 30)
     assert (settings.retry_first_ms, settings.retry_max_ms, settings.retry_tries) == (3_000, 30_000, 10)
     assert (settings.retention_days, settings.retention_check_s) == (90, 60)
+    assert (settings.rate_limit, settings.publish_burst, settings.publish_rate) == (True, 20_000, 200)
 
 
 def test_a_process_is_named_after_its_port_unless_it_is_told(read):
@@ -163,6 +164,7 @@ def test_database_urls_are_taken_as_platforms_write_them(read, url):
         ("RETRY_MAX_MS", "1.5"), ("RETRY_TRIES", "0"), ("PING_INTERVAL_S", "nan"), ("HEARTBEAT_S", "inf"),
         ("RETENTION_DAYS", "0"), ("RETENTION_DAYS", "-1"), ("RETENTION_DAYS", "36501"), ("RETENTION_DAYS", "nan"),
         ("RETENTION_CHECK_S", "0"),
+        ("RATE_LIMIT", "maybe"), ("RATE_LIMIT", ""), ("PUBLISH_BURST", "0"), ("PUBLISH_BURST", "1.5"), ("PUBLISH_RATE", "0"), ("PUBLISH_RATE", "inf"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_by_the_name_of_its_setting(faults, name, value):
@@ -218,6 +220,11 @@ def test_a_dyno_listens_to_its_router_and_needs_a_database_that_stays(read, faul
 @pytest.mark.parametrize("variables", [{"DATABASE_URL": "postgresql://db/x"}, {"REDIS_URL": "redis://:p@r"}])
 def test_servers_that_share_something_share_a_secret(faults, variables):
     assert faults(**variables)[0].startswith("SECRET_KEY:")
+
+
+@pytest.mark.parametrize(("text", "limited"), [("on", True), ("off", False)])
+def test_the_flood_guard_is_on_or_off(read, text, limited):
+    assert read(RATE_LIMIT=text).rate_limit is limited
 
 
 def test_lists_are_joined_by_commas(read):

@@ -1,0 +1,68 @@
+"""Pushed counters on SQL."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import Connection, and_, delete, func, or_, select
+
+from core.domain import clock
+from core.domain.counters import Counters, SetCounters
+from core.store import tables
+from core.store.database import Database
+from core.store.dialects import among, insert
+from core.store.done import Done
+
+_KEY_ID_AT = len("key:") + 1
+"""Where the id begins in the sender that a key is; no sender of another kind has a key's id there."""
+
+
+class SqlCounters:
+    """`core.ports.summary.PushedCounters` on SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of(self, user_id: str) -> Sequence[Counters]:
+        return await self._database.read(partial(_counters_of, user_id=user_id))
+
+
+def _counters_of(connection: Connection, user_id: str) -> list[Counters]:
+    """Nobody could correct what a key said that is good for nothing any more: it goes with the key."""
+    counter, key = tables.summary_counter.c, tables.api_key.c
+    is_good = and_(key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > clock.now()))
+    rows = connection.execute(
+        select(counter.counters)
+        .outerjoin(tables.api_key, key.id == func.substr(counter.source, _KEY_ID_AT))
+        .where(counter.user_id == user_id, or_(key.id.is_(None), is_good))
+    )
+    return list(rows.scalars())
+
+
+def set_counters(connection: Connection, change: SetCounters) -> Done:
+    """One after the other for each source: two servers could otherwise take the same people in opposite order."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(change.source, 0))))
+    counter = tables.summary_counter.c
+    said = [
+        {"user_id": user_id, "source": change.source, "counters": dict(counters), "updated_at": change.at}
+        for user_id, counters in change.people.items()
+        if counters
+    ]
+    unsaid = [user_id for user_id, counters in change.people.items() if not counters]
+    if said:
+        statement = insert(connection, tables.summary_counter)
+        new = statement.excluded
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["user_id", "source"],
+                set_={"counters": new.counters, "updated_at": new.updated_at},
+            ),
+            said,
+        )
+    if unsaid:
+        connection.execute(
+            delete(tables.summary_counter).where(
+                among(connection, counter.user_id, unsaid), counter.source == change.source
+            )
+        )
+    return Done()

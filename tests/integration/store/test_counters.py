@@ -1,0 +1,29 @@
+from datetime import timedelta
+
+from core.domain import clock
+from core.domain.counters import SetCounters
+from core.domain.identity import AddKey, RevokeKey
+from core.domain.principals import EVERYTHING
+from core.ports.log import Unit
+from core.store.counters import SqlCounters
+
+
+async def test_what_a_key_said_counts_as_long_as_the_key_is_good(log, database):
+    async def commit(*changes):
+        return (await log.commit(Unit("cli", changes=changes))).results[0]
+
+    now, hour = clock.now(), timedelta(hours=1)
+    lives = {"unlimited": None, "good": now + hour, "expired": now - hour, "revoked": None}
+    keys = {
+        name: await commit(
+            AddKey(name=name, key_hash=name, scope=EVERYTHING, user_id=None, expires_at=expires_at)
+        )
+        for name, expires_at in lives.items()
+    }
+    for name, source in {**{name: f"key:{id_}" for name, id_ in keys.items()}, "admin": "user:4"}.items():
+        await commit(SetCounters(source=source, people={"1": {name: 1}, "2": {}}, at=now))
+    await commit(RevokeKey(id=keys["revoked"]))
+
+    counted = SqlCounters(database)
+    assert sorted(map(str, await counted.of("1"))) == ["{'admin': 1}", "{'good': 1}", "{'unlimited': 1}"]
+    assert await counted.of("2") == []
