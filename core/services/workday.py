@@ -83,15 +83,15 @@ class Workday:
     async def play(self, actions_a_minute: float, done: Callable[[Task, Principal], None]) -> None:
         """Go on working, at about this speed, for ever; `done` is told of every action. While the log is away, wait."""
         while True:
-            await asyncio.sleep(self._chance.expovariate(actions_a_minute / 60))
             try:
                 who, task_id, action = await self._next()
                 done(await self._act(who, task_id, action), who)
-            except (Unavailable, RateLimited):
-                continue
+            except (Unavailable, RateLimited) as passing:
+                await asyncio.sleep(passing.retry_after_s)
             except DomainError as refusal:
                 if refusal.code not in ("task_conflict", "task_not_found"):  # somebody real was quicker
                     raise
+            await asyncio.sleep(self._chance.expovariate(actions_a_minute / 60))
 
     async def _next(self) -> Act:
         """Something that somebody could do next; where nothing is left to give out, there is new work first."""

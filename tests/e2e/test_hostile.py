@@ -15,7 +15,7 @@ from tests.support.processes import ServerProcess
 from tests.support.stage import Caller, demo_server, logged_in
 from tests.support.wire import live_wire
 
-RUNS = int(os.environ.get("HOSTILE_RUNS", "360"))
+RUNS = int(os.environ.get("HOSTILE_RUNS", "180"))
 GAUGES = ("notify_sockets", "notify_sessions", "notify_rooms", "notify_tasks", "notify_reaped_total")
 MAX_GROWTH_BYTES = 8 << 20
 WITHIN_S = 60

@@ -393,7 +393,7 @@ keys = st.none() | st.text(st.characters(max_codepoint=255, exclude_characters="
 
 def test_no_body_breaks_the_server(admin, database):
     @settings(
-        max_examples=600 if "sqlite" in database else 200,
+        max_examples=300 if "sqlite" in database else 100,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -130,7 +130,7 @@ def test_whatever_is_asked_for_nothing_that_is_not_due_is_given(callers, publish
     )
 
     @settings(
-        max_examples=250,
+        max_examples=120,
         deadline=None,
         database=None,
         derandomize=True,
@@ -167,7 +167,7 @@ def test_the_routes_of_admins_give_others_nothing_whomever_they_name(callers, ad
     )
 
     @settings(
-        max_examples=150,
+        max_examples=80,
         deadline=None,
         database=None,
         derandomize=True,

@@ -169,7 +169,7 @@ def test_what_the_document_allows_is_answered_as_documented(
         GenerationMode.POSITIVE,
         CHECKS,
         call,
-        examples=EXAMPLES.get(path, 10),
+        examples=EXAMPLES.get(path, 6),
         path_parameters={name: id_ for name, id_ in existing.items() if f"{{{name}}}" in path} or None,
     )
 
@@ -180,7 +180,7 @@ def test_what_the_document_forbids_is_refused_as_documented(document, session, c
         case.call_and_validate(headers=credentials["admin"], checks=checks, session=session)
 
     checks = CHECKS if path in REFUSED_ONE_BY_ONE else [*CHECKS, negative_data_rejection]
-    check_cases(document[path][method], GenerationMode.NEGATIVE, checks, call, examples=20)
+    check_cases(document[path][method], GenerationMode.NEGATIVE, checks, call, examples=12)
 
 
 def test_logging_out_is_answered_as_documented(document, server, session):

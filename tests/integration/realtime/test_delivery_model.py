@@ -33,7 +33,7 @@ from realtime import repair
 from tests.support.fleet import Device, Fleet
 from tests.support.store import amendment, draft
 
-RUNS = int(os.environ.get("MODEL_RUNS", "10"))
+RUNS = int(os.environ.get("MODEL_RUNS", "6"))
 STEPS = 50
 PEOPLE = 3
 ROLES = ("annotator", "reviewer")
