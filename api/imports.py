@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,8 +13,7 @@ from api.context import REQUEST_ID, json_response, principal, services
 from api.middleware import common_headers
 from api.parsing import load_json, load_query, read_body
 from api.routes import Route
-from core.domain.errors import DomainError, Invalid
-from core.domain.tasks import NewTask
+from core.domain.errors import Invalid
 from core.schemas.tasks import ImportBody, ImportedSchema, ImportQuery, imported_body, load_rows, read_csv
 from core.services.tasks import Imported
 
@@ -20,7 +21,8 @@ NDJSON = "application/x-ndjson"
 
 
 async def import_tasks(request: web.Request) -> web.StreamResponse:
-    project_id, rows = await _load(request)
+    project_id, documents = await _load(request)
+    rows = await asyncio.to_thread(load_rows, documents)
     progress = services(request).tasks.import_tasks(principal(request), project_id, rows)
     if NDJSON in request.headers.get("Accept", ""):
         return await _told_in_lines(request, progress)
@@ -30,30 +32,36 @@ async def import_tasks(request: web.Request) -> web.StreamResponse:
     return json_response(_body(last, with_errors=True))
 
 
-async def _load(request: web.Request) -> tuple[str, Sequence[NewTask | DomainError]]:
-    """The project, and each row as a task to be or why it is none. In a thread: ten thousand rows take a while."""
+async def _load(request: web.Request) -> tuple[str, Sequence[Any]]:
+    """The project, and the rows as they came. Whoever may not import there has none of them looked at."""
+    may_import = partial(services(request).tasks.check_may_create, principal(request))
     project_id = load_query(request, ImportQuery())["project_id"]
     if request.content_type == "text/csv":
         if project_id is None:
             raise Invalid(
                 "Some fields are not right.", fields={"project": ["Missing data for required field."]}
             )
-        documents = await asyncio.to_thread(read_csv, await read_body(request))
-    else:
-        body = await load_json(request, ImportBody())
-        project_id, documents = body["project_id"], body["tasks"]
-    return project_id, await asyncio.to_thread(load_rows, documents)
+        may_import(project_id)
+        return project_id, await asyncio.to_thread(read_csv, await read_body(request))
+    body = await load_json(request, ImportBody())
+    may_import(body["project_id"])
+    return body["project_id"], body["tasks"]
 
 
 async def _told_in_lines(request: web.Request, progress: AsyncIterator[Imported]) -> web.StreamResponse:
-    """A line after every chunk, the last one with the errors. What refuses the whole import is an answer of its own."""
+    """A line after every chunk, the last one with the errors. What refuses the whole import is an answer of its own.
+
+    Whoever does not wait for the end has their rows imported all the same.
+    """
     headers = common_headers(request[REQUEST_ID]) | {"Content-Type": NDJSON}
     response = web.StreamResponse(headers=headers)
     async for now in progress:
-        if not response.prepared:
-            await response.prepare(request)
-        await response.write(orjson.dumps(_body(now, with_errors=now.done == now.total)) + b"\n")
-    await response.write_eof()
+        with suppress(ConnectionResetError):
+            if not response.prepared:
+                await response.prepare(request)
+            await response.write(orjson.dumps(_body(now, with_errors=now.done == now.total)) + b"\n")
+    with suppress(ConnectionResetError):
+        await response.write_eof()
     return response
 
 

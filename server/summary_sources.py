@@ -84,7 +84,7 @@ class HttpSummarySource:
         self.asked += 1
         try:
             counters = _read(await self._post(_question(user)))
-        except (ClientError, TimeoutError, OSError, _UnusableError) as error:
+        except (ClientError, TimeoutError, OSError, ValueError, _UnusableError) as error:
             self._fail(error)
             return _NOTHING
         else:

@@ -21,6 +21,10 @@ def check_https(url: str, why: str) -> None:
     parts = split_url(url)
     if not parts.hostname or parts.scheme not in ("https", "http"):
         raise ValidationError("Not https://….")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise ValidationError("Not a name that a host can have.") from error
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValidationError(f"https is needed: {why}")
 

@@ -45,11 +45,6 @@ _TYPES: Mapping[Action, NoticeType] = {
 }
 """Starting tells nobody."""
 
-_MANY: Mapping[NoticeType, NoticeType] = {
-    NoticeType.ASSIGNED: NoticeType.MANY_ASSIGNED,
-    NoticeType.TAKEN: NoticeType.MANY_TAKEN,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class _Notice:
@@ -144,7 +139,7 @@ _CATALOGUE: Mapping[NoticeType, _Notice] = {
 class Handover:
     """What is to be told of tasks, which are as the action left them; `state_before` is where it found them.
 
-    A notification of `type` goes to `rooms`, and the threads of the tasks settle in `settles_in`.
+    A notification of `type` goes to `rooms`, to nobody without any, and the threads of the tasks settle in `settles_in`.
     """
 
     notification_id: str
@@ -226,9 +221,9 @@ def _said(comment: str | None, language: str) -> str:
     return f"：{comment}" if language == "zh-CN" else f": {comment}"
 
 
-def handover(move: MoveTasks, before: Task, after: Task, actor: Actor) -> Handover | None:
+def handover(move: MoveTasks, before: Task, after: Task, actor: Actor, *, is_here: bool) -> Handover | None:
     """What an action that is not giving a task to somebody tells: it settles where the task waited, and is told where
-    it goes. None when it concerns nobody else.
+    it goes; to the assignee only while they are in the project (`is_here`). None when it concerns nobody else.
     """
     type_ = _TYPES.get(move.action)
     if type_ is None or after.assignee is None:
@@ -240,7 +235,7 @@ def handover(move: MoveTasks, before: Task, after: Task, actor: Actor) -> Handov
         type=type_,
         tasks=(after,),
         state_before=before.state,
-        rooms=goes_to,
+        rooms=goes_to if is_here or goes_to is review else (),
         settles_in=comes_from,
         actor=actor,
         comment=move.comment,
@@ -250,26 +245,36 @@ def handover(move: MoveTasks, before: Task, after: Task, actor: Actor) -> Handov
 
 def given(tasks: tuple[Task, ...], to: str, actor: Actor, at: datetime) -> Handover:
     """What a person hears who gets the tasks: one notification, however many they are."""
-    return _to_person(NoticeType.ASSIGNED, tasks, to, actor, at)
+    type_ = NoticeType.ASSIGNED if len(tasks) == 1 else NoticeType.MANY_ASSIGNED
+    return _to_person(type_, tasks, actor, at, rooms=(user_room(to),), settles_in=())
 
 
-def taken(tasks: tuple[Task, ...], from_: str, actor: Actor, at: datetime) -> Handover:
-    """What a person hears whose tasks went to others: one notification, and the threads of the tasks settle there."""
-    return _to_person(NoticeType.TAKEN, tasks, from_, actor, at)
+def taken(tasks: tuple[Task, ...], from_: str, actor: Actor, at: datetime, *, is_here: bool) -> Handover:
+    """What a person hears whose tasks went to others: one notification, and the threads of the tasks settle there.
+    Who is not in the project any more hears nothing.
+    """
+    room = (user_room(from_),)
+    if len(tasks) == 1 and is_here:
+        return _to_person(NoticeType.TAKEN, tasks, actor, at, rooms=room, settles_in=())
+    return _to_person(NoticeType.MANY_TAKEN, tasks, actor, at, rooms=room if is_here else (), settles_in=room)
 
 
 def _to_person(
-    type_: NoticeType, tasks: tuple[Task, ...], user_id: str, actor: Actor, at: datetime
+    type_: NoticeType,
+    tasks: tuple[Task, ...],
+    actor: Actor,
+    at: datetime,
+    *,
+    rooms: tuple[str, ...],
+    settles_in: tuple[str, ...],
 ) -> Handover:
-    room = user_room(user_id)
-    is_one = len(tasks) == 1
     return Handover(
         notification_id=new_id(),
-        type=type_ if is_one else _MANY[type_],
+        type=type_,
         tasks=tasks,
         state_before=TaskState.PENDING,
-        rooms=(room,),
-        settles_in=(room,) if type_ is NoticeType.TAKEN and not is_one else (),
+        rooms=rooms,
+        settles_in=settles_in,
         actor=actor,
         comment=None,
         at=at,

@@ -110,6 +110,8 @@ class TaskEvent:
     at: datetime
 
 
+_ACTION_WEIGHT = 10
+
 CREATE = "create"
 """What the first line of every trail says was done."""
 
@@ -139,6 +141,11 @@ class AddTasks:
     tasks: tuple[NewTask, ...]
     at: datetime
 
+    @property
+    def weight(self) -> int:
+        """In drafts of plain notifications, about."""
+        return _ACTION_WEIGHT + len(self.tasks) // 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveTasks:
@@ -157,6 +164,11 @@ class MoveTasks:
     version: int | None = None
     assignee_id: str | None = None
     at: datetime
+
+    @property
+    def weight(self) -> int:
+        """In drafts of plain notifications, about."""
+        return _ACTION_WEIGHT + len(self.task_ids) // 2
 
     def __post_init__(self) -> None:
         if not self.task_ids or list(self.task_ids) != sorted(set(self.task_ids)):
@@ -255,6 +267,15 @@ def moved(task: Task, move: MoveTasks, assignee: Actor | None) -> Task | None:
     )
 
 
+def check_may_create(user: User, project_id: str) -> None:
+    """Raises `NotFound` for a project they are not in, `Forbidden` where they do not review."""
+    if may_review(user, project_id):
+        return
+    if project_id not in user.projects:
+        raise no_such_project()
+    raise Forbidden("Only reviewers and admins of the project may do this.")
+
+
 def check_assignee(assignee: User | None, project_id: str) -> Actor:
     """The person as somebody a task of the project can be given to. Raises `Invalid`."""
     if assignee is None or assignee.disabled or project_id not in assignee.projects:
@@ -262,6 +283,10 @@ def check_assignee(assignee: User | None, project_id: str) -> Actor:
             "They are not a member of the project.", fields={"assignee": ["Not a member of the project."]}
         )
     return Actor(assignee.id, assignee.name)
+
+
+def no_such_project() -> NotFound:
+    return NotFound("There is no such project.", code="project_not_found")
 
 
 def no_such_task() -> NotFound:

@@ -39,6 +39,12 @@ class Unit:
         counters = sum(change.size_bytes for change in self.changes if isinstance(change, SetCounters))
         return counters + sum(draft.size_bytes for draft in self.drafts)
 
+    @property
+    def weight(self) -> int:
+        """Roughly how much it does to the database; groups are bounded by the sum, so that nobody waits for long."""
+        tasks = sum(change.weight for change in self.changes if isinstance(change, TaskChange))
+        return tasks + max(1, len(self.drafts))
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:

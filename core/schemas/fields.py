@@ -1,5 +1,6 @@
 """Fields that take exactly what they say: no coercion, no characters that a database or a client chokes on."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from core.domain.ids import ID_PATTERN
 MAX_OFFSET = 2**63 - 2
 MAX_DATA_BYTES = 32 << 10
 _MAX_DEPTH = 16
+_ESCAPED = 3
+"""How many times as long as in UTF-8 a text can be with everything but ASCII escaped."""
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -121,11 +124,40 @@ class Offset(WholeNumber):
         super().__init__(MAX_OFFSET, **options)
 
 
-class PositionField(fields.Dict):
+class BoundedList(fields.List[Any]):
+    """A list of `shortest` to `longest` entries. One that is too long is refused before any entry is looked at."""
+
+    def __init__(self, entry: fields.Field[Any], longest: int, shortest: int = 0, **options: Any) -> None:
+        self._length = validate.Length(min=shortest or None, max=longest)
+        super().__init__(entry, validate=self._length, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._length(value)
+        return super()._deserialize(value, attr, data, **options)
+
+
+class BoundedDict(fields.Dict):
+    """An object of at most `longest` entries. One that is too long is refused before any entry is looked at."""
+
+    def __init__(
+        self, keys: fields.Field[Any], values: fields.Field[Any], longest: int, **options: Any
+    ) -> None:
+        self._length = validate.Length(max=longest)
+        super().__init__(keys=keys, values=values, validate=self._length, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> dict[Any, Any]:
+        if isinstance(value, Mapping):
+            self._length(value)
+        entries: dict[Any, Any] = super()._deserialize(value, attr, data, **options)  # type: ignore[no-untyped-call]
+        return entries
+
+
+class PositionField(BoundedDict):
     """Room to offset. Names are not checked: a room that means nothing to us is left out later."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(keys=Text(200), values=Offset(), validate=validate.Length(max=1_000), **options)
+        super().__init__(Text(200), Offset(), 1_000, **options)
 
 
 class Instant(fields.AwareDateTime):
@@ -166,6 +198,8 @@ class JsonObject(fields.Field[Mapping[str, Any]]):
     ) -> Mapping[str, Any]:
         if not isinstance(value, dict):
             raise self.make_error("object")
+        if len(json.dumps(value)) > _ESCAPED * MAX_DATA_BYTES:
+            raise self.make_error("size")  # before every node of it is looked at
         self._check(value, _MAX_DEPTH)
         if len(orjson.dumps(value)) > MAX_DATA_BYTES:
             raise self.make_error("size")

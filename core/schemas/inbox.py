@@ -10,6 +10,7 @@ from core.domain.positions import Position
 from core.domain.summary import Summary
 from core.schemas.fields import (
     CURSOR,
+    BoundedList,
     Instant,
     PositionField,
     QueryBoolean,
@@ -62,7 +63,7 @@ class ReceiptsBody(Schema):
 class MarkBody(Schema):
     """Which postings are meant, the same over HTTP and sockets; loaded to a `MarkTarget`."""
 
-    ids = fields.List(Text(200, 1), validate=validate.Length(min=1, max=MAX_IDS))
+    ids = BoundedList(Text(200, 1), MAX_IDS, 1)
     all = StrictBoolean(validate=validate.Equal(True))
     through = PositionField()
     epoch = Text(200, 1)

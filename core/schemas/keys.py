@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, fields, post_load
 
 from core.domain.clock import rfc3339
 from core.domain.people import MAX_NAME
 from core.domain.principals import KeyRecord, Scope
-from core.schemas.fields import Instant, Text
+from core.schemas.fields import BoundedList, Instant, Text
 from core.schemas.pages import PageSchema
 
 MAX_PATTERNS = 100
@@ -18,8 +18,8 @@ class KeyBody(Schema):
     """The body of POST keys. Rooms and types may end in `*`; whoever the key is bound to may listen by it."""
 
     name = Text(MAX_NAME, 1, required=True)
-    rooms = fields.List(Text(200, 1), required=True, validate=validate.Length(max=MAX_PATTERNS))
-    types = fields.List(Text(100, 1), load_default=lambda: ["*"], validate=validate.Length(max=MAX_PATTERNS))
+    rooms = BoundedList(Text(200, 1), MAX_PATTERNS, required=True)
+    types = BoundedList(Text(100, 1), MAX_PATTERNS, load_default=lambda: ["*"])
     user_id = Text(160, 1, allow_none=True, load_default=None)
     expires_at = Instant(allow_none=True, load_default=None)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from core.domain.clock import rfc3339
 from core.domain.notifications import MAX_ROOMS, Actor, Level, Notification
@@ -12,6 +12,7 @@ from core.schemas.fields import (
     KEY,
     LINK,
     TYPE,
+    BoundedList,
     Instant,
     JsonObject,
     RoomName,
@@ -55,9 +56,7 @@ class OpenBody(Schema):
 class PublishBody(RoomsSchema, OpenBody):
     """The body of POST notifications, loaded to the keyword arguments of a `PublishRequest`."""
 
-    to = fields.List(
-        RoomName(), required=True, attribute="rooms", validate=validate.Length(min=1, max=MAX_ROOMS)
-    )
+    to = BoundedList(RoomName(), MAX_ROOMS, 1, required=True, attribute="rooms")
     thread = Text(200, 1, allow_none=True, load_default=None)
     settles = StrictBoolean(load_default=False)
     expires_at = Instant(allow_none=True, load_default=None)
@@ -79,11 +78,7 @@ class BatchEntry(PublishBody):
 class BatchBody(Schema):
     """The body of POST notifications/batch; its entries are loaded one by one, so that each fails alone."""
 
-    notifications = fields.List(
-        fields.Raw(metadata={"entry": BatchEntry}),
-        required=True,
-        validate=validate.Length(min=1, max=MAX_BATCH),
-    )
+    notifications = BoundedList(fields.Raw(metadata={"entry": BatchEntry}), MAX_BATCH, 1, required=True)
 
 
 class PublishHeaders(Schema):

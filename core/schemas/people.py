@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load
 
 from core.domain.clock import rfc3339
 from core.domain.people import (
@@ -16,7 +16,7 @@ from core.domain.people import (
     PersonChanges,
 )
 from core.schemas.auth import UserSchema, user_body
-from core.schemas.fields import ID, Instant, StrictBoolean, Text, Whole
+from core.schemas.fields import ID, BoundedDict, BoundedList, Instant, StrictBoolean, Text, Whole
 from core.schemas.pages import NumberedPageQuery, PageSchema
 
 MAX_ROLES = 50
@@ -25,7 +25,7 @@ _LOCALE = Whole(LOCALE_PATTERN, error="Not a language tag such as zh-CN.")
 
 
 def roles_field(**options: Any) -> fields.List[str]:
-    return fields.List(Text(32, 1), validate=validate.Length(max=MAX_ROLES), **options)
+    return BoundedList(Text(32, 1), MAX_ROLES, **options)
 
 
 class PeopleQuery(NumberedPageQuery):
@@ -41,12 +41,7 @@ class PersonBody(Schema):
     password = Text(MAX_PASSWORD, MIN_PASSWORD, required=True)
     name = Text(MAX_NAME, 1)
     roles = roles_field(load_default=list)
-    projects = fields.Dict(
-        keys=Text(128, 1, checks=[ID]),
-        values=roles_field(),
-        validate=validate.Length(max=MAX_PROJECTS),
-        load_default=dict,
-    )
+    projects = BoundedDict(Text(128, 1, checks=[ID]), roles_field(), MAX_PROJECTS, load_default=dict)
     locale = Text(MAX_LOCALE, 2, checks=[_LOCALE], load_default="zh-CN")
 
     @post_load

@@ -3,33 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields, post_load, validate
+from marshmallow import EXCLUDE, Schema, post_load
 
 from core.domain.counters import MAX_COUNT, MAX_COUNTERS, NAME_PATTERN, Counters
-from core.schemas.fields import ID, Text, Whole, WholeNumber
+from core.schemas.fields import ID, BoundedDict, Text, Whole, WholeNumber
 
 MAX_PEOPLE = 500
 _NAME = Whole(NAME_PATTERN, error="Lower-case letters, digits and _, 1 to 32, a letter first.")
 
 
-def _counters_field(**options: Any) -> fields.Dict:
-    return fields.Dict(
-        keys=Text(32, 1, checks=[_NAME]),
-        values=WholeNumber(MAX_COUNT),
-        validate=validate.Length(max=MAX_COUNTERS),
-        **options,
-    )
+def _counters_field(**options: Any) -> BoundedDict:
+    return BoundedDict(Text(32, 1, checks=[_NAME]), WholeNumber(MAX_COUNT), MAX_COUNTERS, **options)
 
 
 class CountersBody(Schema):
     """The body of PUT summary/counters, loaded to counters by user id."""
 
-    counters = fields.Dict(
-        keys=Text(128, 1, checks=[ID]),
-        values=_counters_field(),
-        required=True,
-        validate=validate.Length(max=MAX_PEOPLE),
-    )
+    counters = BoundedDict(Text(128, 1, checks=[ID]), _counters_field(), MAX_PEOPLE, required=True)
 
     @post_load
     def by_user(self, data: dict[str, Any], **_: Any) -> Mapping[str, Counters]:

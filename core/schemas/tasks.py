@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ from core.domain.clock import rfc3339
 from core.domain.errors import DomainError, Invalid
 from core.domain.tasks import NewTask, Task, TaskEvent, TaskFilter, TaskState
 from core.schemas.errors import ErrorBody, error_body, invalid
-from core.schemas.fields import ID, KEY, LINK, Instant, Text, Whole
-from core.schemas.notifications import MAX_TITLE, ActorSchema, actor_body
+from core.schemas.fields import ID, KEY, LINK, BoundedList, Instant, Text, Whole
+from core.schemas.notifications import MAX_TITLE, ActorSchema, BatchError, actor_body
 from core.schemas.pages import NumberedPageQuery, PageSchema
 
 MAX_COMMENT = 1_000
@@ -69,11 +70,7 @@ class ImportBody(Schema):
     """The body of POST tasks/import; its rows are loaded one by one, so that each fails alone."""
 
     project = Text(128, 1, checks=[ID], required=True, attribute="project_id")
-    tasks = fields.List(
-        fields.Raw(metadata={"entry": NewTaskBody}),
-        required=True,
-        validate=validate.Length(min=1, max=MAX_IMPORTED),
-    )
+    tasks = BoundedList(fields.Raw(metadata={"entry": NewTaskBody}), MAX_IMPORTED, 1, required=True)
 
 
 class ImportQuery(Schema):
@@ -106,9 +103,7 @@ class AssignBody(ActionBody):
 class BulkAssignBody(Schema):
     """The body of POST tasks/assign; loaded with whole numbers."""
 
-    ids = fields.List(
-        Text(9, 1, checks=[_TASK_ID]), required=True, validate=validate.Length(min=1, max=MAX_ASSIGNED)
-    )
+    ids = BoundedList(Text(9, 1, checks=[_TASK_ID]), MAX_ASSIGNED, 1, required=True)
     assignee = _person_field(required=True)
 
     @post_load
@@ -169,7 +164,7 @@ class TaskResults(Schema):
 
 class RowError(Schema):
     row = fields.Integer(required=True)
-    error = fields.Nested(ErrorBody, required=True)
+    error = fields.Nested(BatchError, required=True)
 
 
 class ImportedSchema(Schema):
@@ -245,9 +240,10 @@ def read_csv(data: bytes) -> list[dict[str, str]]:
     """The rows of a CSV file whose first line names the columns; empty cells are left out. Raises `Invalid`."""
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [
-            {str(name): value for name, value in row.items() if value not in ("", None)} for row in reader
-        ]
+        columns = reader.fieldnames or ()
+        if not columns or len(set(columns)) < len(columns) or not _COLUMNS.issuperset(columns):
+            raise Invalid(f"The first line names columns, each once: {', '.join(sorted(_COLUMNS))}.")
+        rows = [_filled(row) for row in itertools.islice(reader, MAX_IMPORTED + 1)]
     except UnicodeDecodeError as error:
         raise Invalid("The file is not UTF-8.") from error
     except csv.Error as error:
@@ -255,3 +251,11 @@ def read_csv(data: bytes) -> list[dict[str, str]]:
     if not 1 <= len(rows) <= MAX_IMPORTED:
         raise Invalid(f"A file has 1 to {MAX_IMPORTED:,} rows below the names of its columns.")
     return rows
+
+
+_COLUMNS = frozenset(NewTaskBody().fields)
+
+
+def _filled(row: Mapping[str | None, Any]) -> dict[str, str]:
+    """The cells with something in them; what stands beyond the columns has no name, and is in the way."""
+    return {str(name): value for name, value in row.items() if value not in ("", None)}

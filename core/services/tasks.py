@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from core.domain import clock
-from core.domain.errors import DomainError, Forbidden
+from core.domain.errors import DomainError, Forbidden, Retryable, Unavailable
 from core.domain.ids import new_id
 from core.domain.pages import Page
 from core.domain.principals import Principal
@@ -20,6 +20,7 @@ from core.domain.tasks import (
     TaskChange,
     TaskEvent,
     TaskFilter,
+    check_may_create,
     may_see,
     no_such_task,
 )
@@ -122,24 +123,37 @@ class TaskService:
         )
         return dict(zip(ids, outcomes, strict=True))
 
+    def check_may_create(self, principal: Principal, project_id: str) -> None:
+        """Raises `Forbidden` and `NotFound` (project_not_found) as creating a task there would, as far as is known of
+        the caller.
+        """
+        _check_scope_of(principal, CREATE, {project_id})
+        check_may_create(principal.person, project_id)
+
     async def import_tasks(
         self, principal: Principal, project_id: str, rows: Sequence[NewTask | DomainError]
     ) -> AsyncIterator[Imported]:
         """Create many tasks; how far it has come, after every chunk. Rows that are refused stop no other.
 
-        Raises what refuses all of them, before anything is created. When the database goes away in between, the rows
-        that were not created say so; those with keys can be imported again without doubles.
+        Raises what refuses all of them, before anything is created. When the log does not answer in between, it ends
+        there: of the rows of that chunk nobody knows whether they were stored, of those behind it that they were not.
+        Rows with keys can be imported again without doubles.
         """
         progress = Imported(len(rows))
         progress.errors = {at: row for at, row in enumerate(rows, 1) if isinstance(row, DomainError)}
         progress.done = len(progress.errors)
         chunks = _chunks(rows)
+        away: Retryable | None = None
         for chunk in chunks:
             try:
+                if away is not None:
+                    raise away
                 outcomes = await self._add(principal, project_id, tuple(new for _, new in chunk))
             except DomainError as error:
                 if chunk is chunks[0]:
                     raise
+                if away is None and isinstance(error, Retryable):
+                    away = Unavailable("The log did not answer; this row was not tried.")
                 progress.errors |= {at: error for at, _ in chunk}
             else:
                 made = dict(zip((at for at, _ in chunk), outcomes, strict=True))

@@ -19,6 +19,7 @@ TASKS_A_PROJECT = 150
 _TITLES = dict(zip(DEMO_PROJECTS, ("街景 {n:04}", "病历 {n:04}"), strict=True))
 _WHY = ("左上角模糊", "漏标一处", "边框过大", "标签有误")
 _LOOK = 100
+NO_DEMO = "no_demo"
 
 Act = tuple[Principal, int, Action]
 
@@ -89,8 +90,9 @@ class Workday:
             except (Unavailable, RateLimited) as passing:
                 await asyncio.sleep(passing.retry_after_s)
             except DomainError as refusal:
-                if refusal.code not in ("task_conflict", "task_not_found"):  # somebody real was quicker
+                if refusal.code == NO_DEMO:
                     raise
+                # Somebody real was quicker, or has changed who may do what.
             await asyncio.sleep(self._chance.expovariate(actions_a_minute / 60))
 
     async def _next(self) -> Act:
@@ -154,5 +156,5 @@ class Workday:
     async def _person(self, username: str) -> Principal:
         user = await self._identity.user_by_name(username)
         if user is None:
-            raise NotFound(f"There is nobody called {username}: the demo is not loaded.", code="no_demo")
+            raise NotFound(f"There is nobody called {username}: the demo is not loaded.", code=NO_DEMO)
         return Principal(sender=f"user:{user.id}", user=user)

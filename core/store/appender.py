@@ -15,7 +15,7 @@ from core.domain.errors import DomainError, RateLimited, Unavailable
 from core.ports.log import Committed, Unit
 from core.store.database import CommitUnknownError
 
-MAX_GROUP_DRAFTS = 500
+MAX_GROUP_WEIGHT = 500
 MAX_GROUP_BYTES = 1 << 20
 MAX_WAITING_UNITS = 10_000
 MAX_WAITING_BYTES = 64 << 20
@@ -51,13 +51,13 @@ class _Line:
     def take_group(self) -> list[_Waiting]:
         """One unit of each sender in turn, until the group is full; at least one."""
         group: list[_Waiting] = []
-        drafts = size_bytes = 0
+        weight = size_bytes = 0
         while self.by_sender:
             sender, line = next(iter(self.by_sender.items()))
             unit = line[0].unit
-            drafts += max(1, len(unit.drafts))
+            weight += unit.weight
             size_bytes += unit.size_bytes
-            if group and (drafts > MAX_GROUP_DRAFTS or size_bytes > MAX_GROUP_BYTES):
+            if group and (weight > MAX_GROUP_WEIGHT or size_bytes > MAX_GROUP_BYTES):
                 break
             group.append(line.popleft())
             self.units -= 1

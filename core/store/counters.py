@@ -7,13 +7,19 @@ from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from core.domain import clock
 from core.domain.counters import Counters, SetCounters
+from core.domain.principals import ADMIN
 from core.store import tables
 from core.store.database import Database
 from core.store.dialects import among, insert
 from core.store.done import Done
+from core.store.identity import users_by_id
 
 _KEY_ID_AT = len("key:") + 1
 """Where the id begins in the sender that a key is; no sender of another kind has a key's id there."""
+
+
+_PERSON = "user:"
+"""What the sender begins with that a person is."""
 
 
 class SqlCounters:
@@ -27,15 +33,23 @@ class SqlCounters:
 
 
 def _counters_of(connection: Connection, user_id: str) -> list[Counters]:
-    """Nobody could correct what a key said that is good for nothing any more: it goes with the key."""
+    """Nobody could correct what a key said that is good for nothing any more, or somebody who is no admin now: it goes
+    with them.
+    """
     counter, key = tables.summary_counter.c, tables.api_key.c
     is_good = and_(key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > clock.now()))
     rows = connection.execute(
-        select(counter.counters)
+        select(counter.source, counter.counters)
         .outerjoin(tables.api_key, key.id == func.substr(counter.source, _KEY_ID_AT))
         .where(counter.user_id == user_id, or_(key.id.is_(None), is_good))
-    )
-    return list(rows.scalars())
+    ).all()
+    people = {row.source.removeprefix(_PERSON) for row in rows if row.source.startswith(_PERSON)}
+    admins = {
+        f"{_PERSON}{id_}"
+        for id_, user in (users_by_id(connection, people) if people else {}).items()
+        if ADMIN in user.roles and not user.disabled
+    }
+    return [row.counters for row in rows if not row.source.startswith(_PERSON) or row.source in admins]
 
 
 def set_counters(connection: Connection, change: SetCounters) -> Done:

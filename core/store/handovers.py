@@ -1,10 +1,9 @@
 """Handovers on SQL: what actions on tasks tell, written down under the heads' locks."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, or_, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from core.domain.handovers import Handover
 from core.domain.notifications import Amendment, Draft, Kind
@@ -31,26 +30,37 @@ def write_handovers(connection: Connection, units: Sequence[Progress]) -> None:
     Under the heads' locks: the numbers waiting rise and fall in the order of offsets, and no thread can be written to
     or pruned while it is looked up.
     """
-    telling = [
-        (progress, told) for progress in units if progress.refusal is None for told in progress.handovers
-    ]
+    telling = [told for progress in units if progress.refusal is None for told in progress.handovers]
     if not telling:
         return
-    waiting = _waiting_before(connection, [told for _, told in telling])
-    entries = _open_entries(connection, [told for _, told in telling])
+    waiting = _waiting_before(connection, telling)
+    entries = _open_entries(connection, telling)
     new: list[Draft] = []
-    for progress, told in telling:
-        for place, step in _steps(told).items():
-            waiting[place] += step
-        settled = _settle_drafts(told, entries)
-        draft = told.draft(waiting[told.tasks[0].project_id, told.tasks[0].state])
-        progress.drafts.extend((*settled, draft))
-        new.append(draft)
-        if draft.thread is not None:
-            is_open = draft.notification is not None and not draft.notification.settles
-            for room in draft.rooms:
-                entries[room, draft.thread] = draft.notification_id if is_open else None
+    for progress in units:
+        if not progress.appends:
+            continue
+        for at, draft in enumerate(progress.drafts):
+            if at not in progress.moot:
+                _enter(entries, draft)
+        for told in progress.handovers:
+            for place, step in _steps(told).items():
+                waiting[place] += step
+            progress.drafts.extend(_settle_drafts(told, entries))
+            if told.rooms:
+                draft = told.draft(waiting[told.tasks[0].project_id, told.tasks[0].state])
+                progress.drafts.append(draft)
+                new.append(draft)
+                _enter(entries, draft)
     insert_notifications(connection, new)
+
+
+def _enter(entries: Entries, draft: Draft) -> None:
+    """What the draft makes of its thread in its rooms: a group may open what it then settles."""
+    if draft.thread is None or draft.kind not in (Kind.NOTIFICATION, Kind.SETTLE):
+        return
+    is_open = draft.notification is not None and not draft.notification.settles
+    for room in draft.rooms:
+        entries[room, draft.thread] = draft.notification_id if is_open else None
 
 
 def _steps(told: Handover) -> Counter[Place]:
@@ -82,20 +92,16 @@ def _waiting_before(connection: Connection, telling: Sequence[Handover]) -> Coun
 
 
 def _open_entries(connection: Connection, telling: Sequence[Handover]) -> Entries:
-    wanted = [(room, task.thread) for told in telling for room in told.settles_in for task in told.tasks]
+    wanted = {(room, task.thread) for told in telling for room in told.settles_in for task in told.tasks}
     if not wanted:
         return {}
     at_newest = (_posting.room == _thread.room) & (_posting.offset == _thread.last_offset)
     rows = connection.execute(
         select(_thread.room, _thread.thread, _posting.notification_id)
         .join(tables.posting, at_newest)
-        .where(_thread.open, or_(*(_in_room(room, wanted) for room in {room for room, _ in wanted})))
+        .where(_thread.open, tuple_(_thread.room, _thread.thread).in_(sorted(wanted)))
     )
     return {(row.room, row.thread): row.notification_id for row in rows}
-
-
-def _in_room(room: str, wanted: Iterable[tuple[str, str]]) -> Any:
-    return (_thread.room == room) & _thread.thread.in_({thread for at, thread in wanted if at == room})
 
 
 def _settle_drafts(told: Handover, entries: Entries) -> list[Draft]:

@@ -10,6 +10,7 @@ from core.domain.membership import Interval, RoomChanges, Standing
 from core.domain.principals import ApiKey, Scope, User
 from core.store import tables
 from core.store.database import Database
+from core.store.dialects import among
 from core.store.membership import changes_since, intervals
 from core.store.rows import AnyRow
 
@@ -54,6 +55,17 @@ def user_where(connection: Connection, where: ColumnElement[bool], *, lock: bool
     member = tables.project_member.c
     projects = connection.execute(select(member.project_id, member.roles).where(member.user_id == row.id))
     return user_from_row(row, {project.project_id: frozenset(project.roles) for project in projects})
+
+
+def users_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, User]:
+    """The people that there are, with their roles and projects, in two statements however many they are."""
+    wanted = sorted(set(ids))
+    rows = connection.execute(select(tables.user).where(among(connection, tables.user.c.id, wanted))).all()
+    member = tables.project_member
+    projects: dict[str, Projects] = {row.id: {} for row in rows}
+    for row in connection.execute(select(member).where(among(connection, member.c.user_id, wanted))):
+        projects.setdefault(row.user_id, {})[row.project_id] = frozenset(row.roles)
+    return {row.id: user_from_row(row, projects[row.id]) for row in rows}
 
 
 def user_from_row(row: AnyRow, projects: Projects) -> User:

@@ -120,9 +120,10 @@ def _events() -> Select[Any]:
 
 
 def _waiting(connection: Connection, user: User) -> WaitingWork:
-    own = _counted(connection, _task.assignee_id == user.id, _in_states(OWN_WORK))
+    theirs = (_task.assignee_id == user.id, _task.project_id.in_(tuple(user.projects)))
+    own = _counted(connection, *theirs, _in_states(OWN_WORK))
     reviewed = reviewed_projects(user)
-    in_review = [_in_states(REVIEW_WORK)]
+    in_review = [_in_states(REVIEW_WORK), _task.assignee_id != user.id]  # nobody reviews their own work
     if reviewed is not None:
         in_review.append(_task.project_id.in_(reviewed))
     review = [] if reviewed == () else _counted(connection, *in_review)
@@ -136,7 +137,13 @@ def _waiting(connection: Connection, user: User) -> WaitingWork:
             }
             for project in sorted({row.project_id for row in review})
         },
-        oldest=None if oldest is None else _oldest(connection, oldest, user.id, is_own=oldest in own),
+        oldest=None
+        if oldest is None
+        else _oldest(
+            connection,
+            oldest,
+            _task.assignee_id == user.id if oldest in own else _task.assignee_id != user.id,
+        ),
     )
 
 
@@ -158,11 +165,11 @@ def _in_states(states: Iterable[TaskState]) -> ColumnElement[bool]:
     return _task.state.in_([state.value for state in states])
 
 
-def _oldest(connection: Connection, found: AnyRow, user_id: str, *, is_own: bool) -> Task | None:
+def _oldest(connection: Connection, found: AnyRow, whose: ColumnElement[bool]) -> Task | None:
     place = and_(
         _task.state == found.state, _task.project_id == found.project_id, _task.changed_at == found.since
     )
-    wanted = _TASKS.where(place, _task.assignee_id == user_id) if is_own else _TASKS.where(place)
+    wanted = _TASKS.where(place, whose)
     return next(iter(_tasks(connection, wanted.order_by(_task.id).limit(1))), None)
 
 

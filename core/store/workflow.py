@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from core.domain.errors import Conflict, DomainError, Forbidden, NotFound, Unavailable
+from core.domain.errors import Conflict, DomainError, Forbidden, Unavailable
 from core.domain.handovers import Handover, given, handover, taken
 from core.domain.notifications import Actor
 from core.domain.principals import User
@@ -18,16 +18,17 @@ from core.domain.tasks import (
     Task,
     TaskState,
     check_assignee,
+    check_may_create,
     check_permission,
     conflict,
-    may_review,
     moved,
+    no_such_project,
     no_such_task,
 )
 from core.store import tables
 from core.store.dialects import among, insert
 from core.store.done import Done
-from core.store.identity import user_where
+from core.store.identity import users_by_id
 from core.store.progress import Progress
 from core.store.tasks import last_events, tasks_by_id, tasks_of_request
 
@@ -55,13 +56,13 @@ def add_tasks(connection: Connection, change: AddTasks) -> Done:
     found = connection.execute(
         select(project.id).where(project.id == change.project_id).with_for_update()
     ).scalar_one_or_none()
-    actor = _actor(connection, change.actor_id)
-    is_known = change.project_id in actor.projects or may_review(actor, change.project_id)
-    if found is None or not is_known:
-        raise NotFound("There is no such project.", code="project_not_found")
-    if not may_review(actor, change.project_id):
-        raise Forbidden("Only reviewers and admins of the project may do this.")
-    results = _addable(connection, change)
+    assignees = (new.assignee_id for new in change.tasks if new.assignee_id is not None)
+    people = users_by_id(connection, (change.actor_id, *assignees))
+    actor = _actor(people, change.actor_id)
+    check_may_create(actor, change.project_id)
+    if found is None:
+        raise no_such_project()
+    results = _addable(connection, change, people)
     wanted = [task for task in results if isinstance(task, Task)]
     added = iter(_insert(connection, wanted))
     outcome = tuple(next(added) if isinstance(result, Task) else result for result in results)
@@ -70,12 +71,10 @@ def add_tasks(connection: Connection, change: AddTasks) -> Done:
     return Done(outcome, handovers=_given(tasks, actor, change))
 
 
-def _addable(connection: Connection, change: AddTasks) -> list[Task | DomainError]:
+def _addable(
+    connection: Connection, change: AddTasks, people: Mapping[str, User]
+) -> list[Task | DomainError]:
     """The tasks as they are to be, without ids yet, or why they are not."""
-    people = {
-        id_: user_where(connection, tables.user.c.id == id_)
-        for id_ in sorted({new.assignee_id for new in change.tasks if new.assignee_id is not None})
-    }
     keys = [new.key for new in change.tasks if new.key is not None]
     taken_keys = set(
         connection.execute(
@@ -84,21 +83,21 @@ def _addable(connection: Connection, change: AddTasks) -> list[Task | DomainErro
     )
     results: list[Task | DomainError] = []
     for new in change.tasks:
-        if new.key is not None and new.key in taken_keys:
-            results.append(Conflict("The project has a task with this key.", code="task_exists"))
-            continue
-        taken_keys.add(new.key)
         try:
+            if new.key is not None and new.key in taken_keys:
+                raise Conflict("The project has a task with this key.", code="task_exists")
             results.append(_new_task(new, change, people))
         except DomainError as refusal:
             results.append(refusal)
+        else:
+            taken_keys.add(new.key)
     return results
 
 
-def _new_task(new: NewTask, change: AddTasks, people: Mapping[str, User | None]) -> Task:
+def _new_task(new: NewTask, change: AddTasks, people: Mapping[str, User]) -> Task:
     assignee = None
     if new.assignee_id is not None:
-        assignee = check_assignee(people[new.assignee_id], change.project_id)
+        assignee = check_assignee(people.get(new.assignee_id), change.project_id)
     return Task(
         id=0,
         project_id=change.project_id,
@@ -136,11 +135,12 @@ def _insert(connection: Connection, wanted: Sequence[Task]) -> list[Task]:
 
 
 def move_tasks(connection: Connection, change: MoveTasks) -> Done:
-    actor = _actor(connection, change.actor_id)
-    assignee = None
-    if change.assignee_id is not None:
-        assignee = user_where(connection, tables.user.c.id == change.assignee_id)
     tasks = tasks_by_id(connection, change.task_ids)
+    assignees = {task.assignee.id for task in tasks.values() if task.assignee}
+    to = () if change.assignee_id is None else (change.assignee_id,)
+    people = users_by_id(connection, (change.actor_id, *to, *assignees))
+    actor = _actor(people, change.actor_id)
+    assignee = None if change.assignee_id is None else people.get(change.assignee_id)
     results: dict[int, Task | DomainError] = {}
     stuck: list[Task] = []
     for id_ in change.task_ids:
@@ -159,7 +159,7 @@ def move_tasks(connection: Connection, change: MoveTasks) -> Done:
     _save(connection, moves)
     _write_events(connection, change, actor, moves)
     outcome = tuple(results[id_] for id_ in change.task_ids)
-    return Done(outcome, handovers=_handovers(change, actor, moves))
+    return Done(outcome, handovers=_handovers(change, actor, moves, people))
 
 
 def _moved(before: Task | None, change: MoveTasks, actor: User, assignee: User | None) -> Task | None:
@@ -190,13 +190,14 @@ def tasks_changed(connection: Connection, change: AddTasks | MoveTasks) -> tuple
 def _made(new: NewTask, done: list[Task]) -> Task | None:
     """The task that came of it, taken out of those done: they are in the order in which they were made."""
     for at, task in enumerate(done):
-        if (task.title, task.key) == (new.title, new.key):
+        assignee_id = task.assignee.id if task.assignee else None
+        if (task.title, task.key, assignee_id) == (new.title, new.key, new.assignee_id):
             return done.pop(at)
     return None
 
 
-def _actor(connection: Connection, actor_id: str) -> User:
-    actor = user_where(connection, tables.user.c.id == actor_id)
+def _actor(people: Mapping[str, User], actor_id: str) -> User:
+    actor = people.get(actor_id)
     if actor is None or actor.disabled:
         raise Forbidden("This person may not do anything any more.")
     return actor
@@ -269,16 +270,29 @@ def _given(tasks: Iterable[Task], actor: User, change: AddTasks | MoveTasks) -> 
     )
 
 
-def _handovers(change: MoveTasks, actor: User, moves: Sequence[tuple[Task, Task]]) -> tuple[Handover, ...]:
+def _handovers(
+    change: MoveTasks, actor: User, moves: Sequence[tuple[Task, Task]], people: Mapping[str, User]
+) -> tuple[Handover, ...]:
     by = Actor(actor.id, actor.name)
     if change.action is not Action.ASSIGN:
-        told = (handover(change, before, after, by) for before, after in moves)
+        told = (
+            handover(change, before, after, by, is_here=_is_here(people, after)) for before, after in moves
+        )
         return tuple(entry for entry in told if entry is not None)
-    lost: dict[str, list[Task]] = {}
-    for before, _ in moves:
+    lost: dict[tuple[str, bool], list[Task]] = {}
+    for before, after in moves:
         if before.assignee is not None:
-            lost.setdefault(before.assignee.id, []).append(before)
+            lost.setdefault((before.assignee.id, _is_here(people, before)), []).append(after)
     return (
-        *(taken(tuple(theirs), person, by, change.at) for person, theirs in lost.items()),
+        *(
+            taken(tuple(theirs), person, by, change.at, is_here=is_here)
+            for (person, is_here), theirs in lost.items()
+        ),
         *_given((after for _, after in moves), actor, change),
     )
+
+
+def _is_here(people: Mapping[str, User], task: Task) -> bool:
+    """Whether whoever has the task is still in its project, and may hear of it."""
+    user = people.get(task.assignee.id) if task.assignee else None
+    return user is not None and not user.disabled and task.project_id in user.projects

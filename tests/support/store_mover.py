@@ -12,7 +12,7 @@ import sys
 from sqlalchemy import Engine, event
 
 from tests.support.store import opened_log
-from tests.support.work import move
+from tests.support.work import OTHER_ANNOTATOR, add, move
 
 
 class Countdown:
@@ -33,8 +33,11 @@ async def main(url: str, action: str, actor: str, task: int, statement: int) -> 
         countdown = Countdown(statement)
         event.listen(Engine, "before_cursor_execute", countdown.step)
         event.listen(Engine, "commit", countdown.step)
-        comment = "why" if action == "reject" else None
-        await move(log, action, task, actor=actor, comment=comment)
+        if action == "create":
+            await add(log, "B")
+        else:
+            assignee = OTHER_ANNOTATOR if action == "assign" else None
+            await move(log, action, task, actor=actor, comment="why", assignee_id=assignee)
         countdown.step()
 
 

@@ -178,3 +178,12 @@ def test_what_is_not_counters_is_refused_and_nothing_of_it_is_kept(admin, ann, b
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000])
 def test_what_is_no_json_object_is_malformed(admin, body):
     assert admin.put(PUSH, body).code == "malformed_json"
+
+
+def test_what_an_admin_pushed_goes_when_they_are_admin_no_more(admin, make_person, caller, server, ann):
+    other = make_person("once-admin")
+    assert admin.patch(f"users/{other.id}", {"roles": ["admin"]}).status == 200
+    push(caller(bearer(log_in(server.url, "once-admin")["access_token"])), {ann.id: {"rejected": 7}})
+    assert ann.tasks == {"rejected": 7}
+    assert admin.patch(f"users/{other.id}", {"roles": []}).status == 200
+    assert ann.tasks == {}

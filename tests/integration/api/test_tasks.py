@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from http.client import HTTPConnection
 from urllib.parse import quote
 
@@ -303,7 +304,16 @@ def test_a_csv_file_is_imported_with_news_of_how_far_it_is(server, token, lisi):
 
 @pytest.mark.parametrize(
     ("data", "project"),
-    [(b"", "1"), (b"title\n", "1"), (b"\xff\xfe", "1"), (b'title\n"x', "1"), (b"title\nx\n", None)],
+    [
+        (b"title,x\na,b\n", "1"),
+        (b"title,title\na,b\n", "1"),
+        (b"title\n" + b"x\n" * 10_001, "1"),
+        (b"", "1"),
+        (b"title\n", "1"),
+        (b"\xff\xfe", "1"),
+        (b'title\n"x', "1"),
+        (b"title\nx\n", None),
+    ],
 )
 def test_what_is_no_file_of_tasks_is_refused(server, token, data, project):
     path = "tasks/import" + (f"?project={project}" if project else "")
@@ -317,6 +327,50 @@ def test_rows_with_too_many_cells_are_refused_for_themselves(server, token):
     )
     told = json.loads(body)
     assert (status, told["created"], [entry["row"] for entry in told["errors"]]) == (200, 1, [1])
+
+
+def test_what_is_far_too_long_is_refused_before_any_of_it_is_looked_at(lisi, wangwu):
+    rows = [1] * 10_001
+    for caller in (lisi, wangwu):
+        error = refused(
+            caller.post("tasks/import", {"project": "1", "tasks": rows}), 422, "validation_failed"
+        )
+        assert error["fields"] == {"tasks": ["Length must be between 1 and 10000."]}
+    many = {f"x{number}": 1 for number in range(10_001)}
+    error = refused(wangwu.put("summary/counters", {"counters": many}), 422, "validation_failed")
+    assert error["fields"] == {"counters": ["Longer than maximum length 500."]}
+    error = refused(wangwu.post("tasks", many), 422, "validation_failed")
+    assert "fields" not in error
+
+
+def test_a_file_of_who_may_not_import_is_not_read(server):
+    token = log_in(server.url, "lisi")["access_token"]
+    status, _, body = send(
+        server, "tasks/import?project=1", b"\xff\xfe", token, **{"Content-Type": "text/csv"}
+    )
+    assert (status, json.loads(body)["error"]["code"]) == (403, "forbidden")
+
+
+def test_who_does_not_wait_for_the_end_has_their_rows_imported_all_the_same(server, token, wangwu):
+    mark = new_id()
+    rows = [{"title": f"{mark} {number}"} for number in range(3_000)]
+    body = json.dumps({"project": "1", "tasks": rows}).encode()
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=30)
+    headers = {**bearer(token), "Content-Type": "application/json", "Accept": "application/x-ndjson"}
+    connection.request("POST", "/api/v1/tasks/import", body, headers)
+    answer = connection.getresponse()
+    assert answer.readline()
+    connection.close()
+    answer.close()
+
+    def is_there():
+        return wangwu.get("tasks", query={"q": f"{mark} 2999"}).body["items"]
+
+    deadline = time.monotonic() + 20
+    while not is_there():
+        assert time.monotonic() < deadline, server.lines[-5:]
+        time.sleep(0.05)  # it has no event to wait for
+    assert not [line for line in server.lines if "Traceback" in line or "[error" in line]
 
 
 def test_an_import_into_a_project_of_others_is_refused_as_a_whole(lisi, lead):
@@ -357,3 +411,28 @@ def test_the_summary_counts_what_waits_for_each(wangwu, zhangsan, lead, admin, h
     assert here["tasks"]["submitted"] == here["projects"]["1"]["submitted"] >= 1
     assert there["tasks"]["skip_pending"] >= 1
     assert there["oldest"]["state"] in ("submitted", "skip_pending")
+
+
+def test_who_has_left_a_project_is_told_nothing_of_their_tasks_there(admin, caller, server, wangwu):
+    person = {"username": "leaver", "password": PASSWORD, "projects": {"1": ["annotator"]}}
+    id_ = admin.post("users", person).body["id"]
+    leaver = caller(bearer(log_in(server.url, "leaver", PASSWORD)["access_token"]))
+    task = wangwu.post("tasks", {"project": "1", "title": "SECRET", "assignee": id_}).body["id"]
+    for action in ("start", "submit"):
+        assert leaver.post(f"tasks/{task}/{action}").status == 200
+    wangwu.post(f"tasks/{task}/reject", {"comment": "SECRET"})
+    assert leaver.get("summary").body["tasks"]["rejected"] == 1
+    assert admin.delete(f"projects/1/members/{id_}").status == 204
+    summary = leaver.get("summary").body
+    assert (summary["tasks"], summary["oldest"]) == ({"in_progress": 0, "rejected": 0}, None)
+    refused(leaver.get(f"tasks/{task}"), 404, "task_not_found")
+    assert leaver.get("tasks").body["items"] == []
+
+
+def test_ones_own_work_is_not_ones_own_to_review(lead, wangwu):
+    before = lead.get("summary").body["tasks"]["submitted"]
+    task = wangwu.post("tasks", {"project": "1", "title": "x", "assignee": lead.id}).body["id"]
+    for action in ("start", "submit"):
+        assert lead.post(f"tasks/{task}/{action}").status == 200
+    assert lead.get("summary").body["tasks"]["submitted"] == before
+    assert wangwu.post(f"tasks/{task}/approve").status == 200

@@ -60,7 +60,7 @@ def test_plain_http_is_for_this_machine(read, url):
         *([{name: value for name, value in CVAT.items() if name != left_out}] for left_out in CVAT),
         *([{**CVAT, name: odd}] for name in CVAT for odd in (None, 5, "", [], "\x00")),
         *([{**CVAT, "name": odd}] for odd in ("A", "1a", "a b", "a" * 33, "ä", "a\n")),
-        *([{**CVAT, "url": odd}] for odd in ("http://cvat.example", "ftp://127.0.0.1", "cvat.example", "https://", "https://[x", "https://a:99999")),
+        *([{**CVAT, "url": odd}] for odd in ("http://cvat.example", "ftp://127.0.0.1", "cvat.example", "https://", "https://[x", "https://a:99999", "https://a..b/", "https://.")),
         [{**CVAT, "secret": "x" * 31}], [{**CVAT, "more": 1}], [CVAT, CVAT],
         [{**CVAT, "name": f"a{number}"} for number in range(11)],
     ],

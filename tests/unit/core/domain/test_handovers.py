@@ -21,10 +21,10 @@ def task(state, id_=17):
     )  # fmt: skip
 
 
-def told(action, state, comment=None):
+def told(action, state, comment=None, *, is_here=True):
     move = MoveTasks(request_id="r", actor_id="3", action=action, task_ids=(17,), comment=comment, at=NOW)
     before = task(state)
-    return handover(move, before, moved(before, move, None), WANGWU)
+    return handover(move, before, moved(before, move, None), WANGWU, is_here=is_here)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_every_type_is_said_in_every_language_without_an_empty_place(type_):
     elif type_ in (NoticeType.ASSIGNED, NoticeType.MANY_ASSIGNED):
         handed = given(tasks, "1", WANGWU, NOW)
     else:
-        handed = taken(tasks, "1", WANGWU, NOW)
+        handed = taken(tasks, "1", WANGWU, NOW, is_here=True)
     notification = handed.draft(waiting=2).notification
     assert notification.type == type_.value
     for text in notification.data["texts"].values():
@@ -113,9 +113,18 @@ def test_five_hundred_tasks_are_one_notification_with_all_of_them_inside():
 
 
 def test_whoever_loses_tasks_has_their_threads_settled():
-    one = taken((task(TaskState.REJECTED),), "1", WANGWU, NOW)
+    one = taken((task(TaskState.REJECTED),), "1", WANGWU, NOW, is_here=True)
     assert one.draft(waiting=0).notification.settles
     assert one.settles_in == ()
-    two = taken((task(TaskState.REJECTED), task(TaskState.ASSIGNED, 18)), "1", WANGWU, NOW)
+    two = taken((task(TaskState.REJECTED), task(TaskState.ASSIGNED, 18)), "1", WANGWU, NOW, is_here=True)
     assert two.settles_in == ("user:1",)
     assert not two.draft(waiting=0).notification.settles
+
+
+def test_who_is_not_in_the_project_any_more_hears_nothing_of_it():
+    rejected = told(Action.REJECT, TaskState.SUBMITTED, "模糊", is_here=False)
+    assert (rejected.rooms, rejected.settles_in) == ((), REVIEWERS)
+    lost = taken((task(TaskState.REJECTED),), "1", WANGWU, NOW, is_here=False)
+    assert (lost.rooms, lost.settles_in) == ((), WORK)
+    asked = told(Action.REQUEST_SKIP, TaskState.ASSIGNED, is_here=False)
+    assert asked.rooms == REVIEWERS
