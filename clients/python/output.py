@@ -66,7 +66,9 @@ def _notification(notification: Payload) -> Text:
 def _changed(changed: Payload) -> Text:
     kind = str(changed.get("kind"))
     thread = changed.get("thread") or changed.get("id")
-    return Text(f"✎ {CHANGES.get(kind, _plain(kind))} {_plain(changed.get('room'))} {_plain(thread)}", "dim")
+    line = f"✎ {CHANGES.get(kind, _plain(kind))} {_plain(changed.get('room'))} {_plain(thread)}"
+    by = (changed.get("by") or {}).get("name")
+    return Text(f"{line} ({_plain(by)})" if by else line, "dim")
 
 
 def _summary(summary: Payload) -> Text:

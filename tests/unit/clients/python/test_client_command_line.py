@@ -93,12 +93,14 @@ async def test_listening_for_people_shows_a_line_a_notification(peer, run):
     await link.begin({"user:1": 3}, heartbeat_s=0.3)
     await link.post("user:1", 4, title=TITLE, level="warning", content="[bold]x[/bold]", urgent=True)
     await link.emit("changed", {"kind": "retract", "room": "user:1", "offset": 5, "epoch": "e1", "id": "n"})
+    settled = {"kind": "settle", "room": "user:1", "offset": 6, "epoch": "e1", "id": "n", "thread": "task:17"}
+    await link.emit("changed", settled | {"by": {"id": "3", "name": "王五"}})
     await link.emit(
         "summary",
         {"unread": 3, "missed": {"total": 4}, "messages": [{"level": "info", "text": {"zh-CN": "请修订"}}]},
     )
     await link.post("user:1", 9)
-    assert (await link.said("sync"))["position"] == {"user:1": 5}
+    assert (await link.said("sync"))["position"] == {"user:1": 6}
     await link.emit("inbox", {"unread": 2, "version": 1})
     await link.emit("rooms", {"joined": {"project:8": 1}, "left": ["project:7"]})
     lines = []
@@ -111,6 +113,7 @@ async def test_listening_for_people_shows_a_line_a_notification(peer, run):
     assert "\x1b" not in shown
     for part in (
         "撤回 user:1 n",
+        "已处理 user:1 task:17 (王五)",
         "离线期间 4 条，未读 3",
         "请修订",
         "未读 2",
