@@ -19,7 +19,7 @@ from core.store.notifications import amend_notifications, store_notifications
 from core.store.progress import LockedHead, Progress
 from core.store.retention import do_chore
 from core.store.rows import amendment_json
-from core.store.threads import save_threads, thread_row
+from core.store.threads import fall_back, save_threads, thread_row
 
 _MAX_KNOWN_ROOMS = 100_000
 _EPOCH = select(tables.log.c.epoch).scalar_subquery().label("epoch")
@@ -70,7 +70,9 @@ class GroupCommit:
         heads = self._lock_heads(connection, units)
         move_members(connection, (move for progress in units for move in progress.moves), heads)
         appended = _append(connection, units, heads)
-        clear_contents(connection, _retracted(units))
+        retracted = _retracted(units)
+        clear_contents(connection, [draft.notification_id for draft in retracted])
+        fall_back(connection, retracted)
         for progress in units:
             if progress.unit.chore:
                 progress.results = (do_chore(connection, progress.unit.chore, heads),)
@@ -190,9 +192,9 @@ def _posting_row(posting: Posting) -> dict[str, Any]:
     }
 
 
-def _retracted(units: Sequence[Progress]) -> list[str]:
+def _retracted(units: Sequence[Progress]) -> list[Draft]:
     return [
-        draft.notification_id
+        draft
         for progress in units
         if progress.appends
         for draft in progress.unit.drafts
