@@ -1,6 +1,7 @@
 """What is due to a person, as conditions: membership, what is still shown, and what they did with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, Subquery, and_, exists, func, or_, select, union_all
@@ -27,8 +28,12 @@ def unions(selects: Sequence[Select[Any]]) -> Iterator[Subquery]:
 
 def merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
     """All rows of several ordered and limited selects, by notification, newest first."""
-    rows = [row for union in unions(selects) for row in connection.execute(select(union))]
-    return sorted(rows, key=lambda row: str(row.notification_id), reverse=True)
+    rows = [row for union in unions(selects) for row in connection.execute(select(union)).all()]
+    return newest_first(rows)
+
+
+def newest_first(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    return sorted(rows, key=attrgetter("notification_id"), reverse=True)
 
 
 def due_by_room(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, Runs]:

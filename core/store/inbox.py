@@ -139,9 +139,10 @@ def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxS
     room = tables.room.c
     heads = connection.execute(select(room.name, room.head).where(among(connection, room.name, rooms))).all()
     position = dict.fromkeys(rooms, 0) | {row.name: row.head for row in heads}
+    due = due_by_room(connection, user_id, rooms)
     return InboxState(
-        unread=count_without(connection, user_id, rooms, Receipt.READ),
-        unseen=count_without(connection, user_id, rooms, Receipt.SEEN),
+        unread=count_without(connection, user_id, due, Receipt.READ),
+        unseen=count_without(connection, user_id, due, Receipt.SEEN),
         version=_version(connection, user_id),
         epoch=connection.execute(select(tables.log.c.epoch)).scalar_one(),
         position=position,
@@ -168,8 +169,8 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
     by_type = count(wanted(InboxFilter(archived=False)))
     return InboxCounts(
         all=by_type.total(),
-        unread=count_without(connection, user_id, rooms, Receipt.READ),
-        unseen=count_without(connection, user_id, rooms, Receipt.SEEN),
+        unread=count_without(connection, user_id, due, Receipt.READ),
+        unseen=count_without(connection, user_id, due, Receipt.SEEN),
         todo=count(rows.open_threads(room, offsets) for room, offsets in due.items()).total(),
         archived=count(wanted(InboxFilter(archived=True))).total(),
         by_type=by_type,
