@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     FromClause,
+    Select,
     String,
     Table,
     any_,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     column,
     func,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -62,3 +64,15 @@ def runs_table(connection: Connection, name: str, runs: Mapping[str, Runs]) -> F
         type_coerce(first, BigInteger).label("first"),
         type_coerce(last, BigInteger).label("last"),
     ).subquery(name)
+
+
+def for_each(connection: Connection, table: FromClause, inside: Select[Any]) -> Select[Any]:
+    """The rows that `inside`, which speaks of the table, gives for each row of it. On PostgreSQL, its limit holds for each.
+
+    PostgreSQL takes ranges that it does not know for large, and would rather read everything once than each of them;
+    it has to be told to go row by row, which SQLite does anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        each = inside.correlate(table).lateral("each")
+        return select(each).select_from(table).join(each, true())
+    return inside.limit(None).select_from(table)

@@ -11,7 +11,7 @@ from core.domain.membership import FOREVER
 from core.domain.notifications import Kind
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.dialects import runs_table
+from core.store.dialects import for_each, runs_table
 from core.store.due import has_receipt, is_shown, unions
 
 _MAX_RUNS = MAX_UNREAD + 20
@@ -69,34 +69,31 @@ def _keys(connection: Connection, gaps: Mapping[str, Runs], *conditions: Any) ->
     """Some of the threads and single notifications in the gaps: all of them, or at least `MAX_UNREAD`."""
     if not gaps:
         return set()
-    # Each may stand in every room.
-    limit = MAX_UNREAD * len(gaps)
     gap = runs_table(connection, "gap", gaps)
     keys: set[str] = set()
-    for statement in (_singles(gap), _threads(gap)):
-        keys.update(connection.execute(statement.where(*conditions).limit(limit)).scalars())
+    for inside in (_singles(gap), _threads(gap)):
+        # Each may stand in every room.
+        statement = for_each(connection, gap, inside.where(*conditions).limit(MAX_UNREAD))
+        keys.update(connection.execute(statement.limit(MAX_UNREAD * len(gaps))).scalars())
     return keys
 
 
 def _singles(gap: FromClause) -> Select[Any]:
-    in_gap = and_(_posting.room == gap.c.room, _posting.offset.between(gap.c.first, gap.c.last))
     return (
-        select(_posting.notification_id)
-        .select_from(gap)
-        .join(tables.posting, in_gap)
+        select(_posting.notification_id.label("key"))
         .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_posting.room == gap.c.room, _posting.offset.between(gap.c.first, gap.c.last))
         .where(_posting.thread.is_(None), _posting.kind == Kind.NOTIFICATION.value, is_shown())
     )
 
 
 def _threads(gap: FromClause) -> Select[Any]:
-    in_gap = and_(_thread.room == gap.c.room, _thread.last_offset.between(gap.c.first, gap.c.last))
     at_newest = and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset)
     return (
-        select(_thread.thread)
-        .select_from(gap)
-        .join(tables.room_thread, in_gap)
+        select(_thread.thread.label("key"))
+        .select_from(tables.room_thread)
         .join(tables.posting, at_newest)
         .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_thread.room == gap.c.room, _thread.last_offset.between(gap.c.first, gap.c.last))
         .where(_thread.open, is_shown())
     )
