@@ -63,7 +63,8 @@ async def _measure(url: str, seconds: float) -> dict[str, float]:
 
 async def _unread(database: Database, user_id: str, room: str, expected: int) -> None:
     def count(connection: Connection) -> int:
-        return count_without(connection, user_id, due_by_room(connection, user_id, (room,)), Receipt.READ)
+        due = due_by_room(connection, user_id, (room,))
+        return count_without(connection, user_id, due, Receipt.READ)[Receipt.READ]
 
     found = await database.read(count, snapshot=True)
     if found != expected:

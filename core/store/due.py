@@ -1,6 +1,6 @@
 """What is due to a person, as conditions: membership, what is still shown, and what they did with it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -29,10 +29,6 @@ def unions(selects: Sequence[Select[Any]]) -> Iterator[Subquery]:
 def merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
     """All rows of several ordered and limited selects, by notification, newest first."""
     rows = [row for union in unions(selects) for row in connection.execute(select(union)).all()]
-    return newest_first(rows)
-
-
-def newest_first(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return sorted(rows, key=attrgetter("notification_id"), reverse=True)
 
 

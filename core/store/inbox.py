@@ -136,16 +136,21 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
 
 
 def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
-    room = tables.room.c
-    heads = connection.execute(select(room.name, room.head).where(among(connection, room.name, rooms))).all()
-    position = dict.fromkeys(rooms, 0) | {row.name: row.head for row in heads}
+    room, inbox = tables.room.c, tables.inbox.c
+    version = select(inbox.version).where(inbox.user_id == user_id).scalar_subquery()
+    rows = connection.execute(
+        select(room.name, room.head, tables.log.c.epoch, version.label("version")).select_from(
+            tables.log.outerjoin(tables.room, among(connection, room.name, rooms))
+        )
+    ).all()
     due = due_by_room(connection, user_id, rooms)
+    without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
     return InboxState(
-        unread=count_without(connection, user_id, due, Receipt.READ),
-        unseen=count_without(connection, user_id, due, Receipt.SEEN),
-        version=_version(connection, user_id),
-        epoch=connection.execute(select(tables.log.c.epoch)).scalar_one(),
-        position=position,
+        unread=without[Receipt.READ],
+        unseen=without[Receipt.SEEN],
+        version=rows[0].version or 0,
+        epoch=rows[0].epoch,
+        position=dict.fromkeys(rooms, 0) | {row.name: row.head for row in rows if row.name is not None},
     )
 
 
@@ -166,11 +171,12 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
     def wanted(filter_: InboxFilter) -> Iterator[Select[Any]]:
         return chain.from_iterable(rows.wanted(room, offsets, filter_) for room, offsets in due.items())
 
+    without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
     by_type = count(wanted(InboxFilter(archived=False)))
     return InboxCounts(
         all=by_type.total(),
-        unread=count_without(connection, user_id, due, Receipt.READ),
-        unseen=count_without(connection, user_id, due, Receipt.SEEN),
+        unread=without[Receipt.READ],
+        unseen=without[Receipt.SEEN],
         todo=count(rows.open_threads(room, offsets) for room, offsets in due.items()).total(),
         archived=count(wanted(InboxFilter(archived=True))).total(),
         by_type=by_type,

@@ -2,19 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from core.domain import runs
 from core.domain.inbox import LATEST, MISSED_CAP, Missed
 from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.due import due_by_room, merged, newest_first
+from core.store.due import due_by_room, unions
 from core.store.items import items
 from core.store.places import entries
-from core.store.rows import AnyRow
 
 _posting = tables.posting.c
 
@@ -28,38 +27,71 @@ def missed(
         for room, offsets in due.items()
     }
     found = _newest(connection, {room: window for room, window in windows.items() if window})
-    first = {row.notification_id: row for row in found}
-    counted = dict(islice(first.items(), MISSED_CAP))
+    said = {nid: (some.type, some.urgent) for some in found for nid in some.ids}
+    counted = set(sorted(said, reverse=True)[:MISSED_CAP])
+    by_room: Counter[str] = Counter()
+    for some in found:
+        by_room[some.room] += len(counted.intersection(some.ids))
     return Missed(
         total=len(counted),
-        capped=len(first) > MISSED_CAP,
-        by_type=Counter(row.type for row in counted.values()),
-        by_room=Counter(row.room for row in found if row.notification_id in counted),
-        urgent=sum(row.urgent for row in counted.values()),
-        latest=items(connection, user_id, due, list(islice(first, LATEST))),
+        capped=len(said) > MISSED_CAP,
+        by_type=Counter(said[nid][0] for nid in counted),
+        by_room=by_room,
+        urgent=sum(said[nid][1] for nid in counted),
+        latest=items(connection, user_id, due, sorted(counted, reverse=True)[:LATEST]),
     )
 
 
-def _newest(connection: Connection, windows: Mapping[str, Runs]) -> list[AnyRow]:
-    """The rows of the newest notifications, newest first: of all there are, or of more than are counted.
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Notifications of one room that are alike. Thousands of rows are ids for the most part, and come as one text."""
+
+    room: str
+    type: str
+    urgent: bool
+    lowest: int
+    ids: tuple[str, ...]
+
+
+def _newest(connection: Connection, windows: Mapping[str, Runs]) -> list[_Some]:
+    """The newest notifications of the windows: all there are, or more than are counted.
 
     Every room gives its share at first, and more only while what the others gave does not outweigh it.
     """
-    found: list[AnyRow] = []
+    found: list[_Some] = []
     limit = min(MISSED_CAP + 1, 5 * MISSED_CAP // (4 * len(windows) or 1) + 1)
     while windows:
-        part = merged(
-            connection,
-            [
-                entries(room, window).order_by(_posting.offset.desc()).limit(limit)
-                for room, window in windows.items()
-            ],
-        )
+        part = _newest_of_each(connection, windows, limit)
         found += part
-        given = Counter(row.room for row in part)
-        last = {row.room: row for row in part if given[row.room] == limit}
-        windows = {room: runs.intersect(windows[room], ((1, row.offset - 1),)) for room, row in last.items()}
-        complete_above = max((row.notification_id for row in last.values()), default="")
-        if len({row.notification_id for row in found if row.notification_id >= complete_above}) > MISSED_CAP:
+        rest = {}
+        complete_above = ""
+        for room, window in windows.items():
+            here = [some for some in part if some.room == room]
+            if sum(len(some.ids) for some in here) == limit:
+                rest[room] = runs.intersect(window, ((1, min(some.lowest for some in here) - 1),))
+                complete_above = max(complete_above, min(min(some.ids) for some in here))
+        ids = {nid for some in found for nid in some.ids if nid >= complete_above}
+        if len(ids) > MISSED_CAP:
             break
-    return newest_first(found)
+        windows = {room: window for room, window in rest.items() if window}
+    return found
+
+
+def _newest_of_each(connection: Connection, windows: Mapping[str, Runs], limit: int) -> list[_Some]:
+    newest = [
+        entries(room, window).order_by(_posting.offset.desc()).limit(limit)
+        for room, window in windows.items()
+    ]
+    return [
+        _Some(row.room, row.type, row.urgent, row.lowest, tuple(row.ids.split(",")))
+        for union in unions(newest)
+        for row in connection.execute(
+            select(
+                union.c.room,
+                union.c.type,
+                union.c.urgent,
+                func.min(union.c.offset).label("lowest"),
+                func.aggregate_strings(union.c.notification_id, ",").label("ids"),
+            ).group_by(union.c.room, union.c.type, union.c.urgent)
+        )
+    ]
