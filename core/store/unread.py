@@ -1,10 +1,11 @@
 """How much a person has not seen or read: counted over the gaps between their receipts only."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, and_, literal, select
+from sqlalchemy import Connection, FromClause, Select, and_, func, literal, select
 
 from core.domain import runs
 from core.domain.inbox import MAX_UNREAD, Receipt
@@ -12,9 +13,10 @@ from core.domain.membership import FOREVER
 from core.domain.notifications import Kind
 from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.dialects import for_each, runs_table
+from core.store.dialects import among, for_each, runs_table
 from core.store.due import has_receipt, is_shown, unions
 
+_FEW_RUNS = 250
 _MAX_RUNS = MAX_UNREAD + 20
 """Runs of receipts read of one room: marking leaves no gap without a notification, so few more are needed."""
 
@@ -32,15 +34,18 @@ def count_without(
     and how long a thread grew, costs nothing.
     """
     gaps = _gaps(connection, user_id, due, receipts)
-    keys = _keys(connection, user_id, {receipt: known for receipt, (known, _) in gaps.items()})
-    below = {r: unknown for r, (_, unknown) in gaps.items() if unknown and len(keys[r]) < MAX_UNREAD}
-    for receipt, found in _keys(connection, user_id, below, one_by_one=True).items():
-        keys[receipt] |= found
-    return {receipt: min(len(found), MAX_UNREAD) for receipt, found in keys.items()}
+    known = [(receipt, newest, False) for receipt, (newest, _) in gaps.items()]
+    counted = _count(connection, user_id, known)
+    below = [
+        (receipt, rest, True) for receipt, (_, rest) in gaps.items() if rest and counted[receipt] < MAX_UNREAD
+    ]
+    if below:
+        counted = _count(connection, user_id, known + below)
+    return {receipt: min(counted[receipt], MAX_UNREAD) for receipt in receipts}
 
 
 def _gaps(
-    connection: Connection, user_id: str, due: Mapping[str, Runs], receipts: Iterable[Receipt]
+    connection: Connection, user_id: str, due: Mapping[str, Runs], receipts: Sequence[Receipt]
 ) -> dict[Receipt, tuple[dict[str, Runs], dict[str, Runs]]]:
     """The due offsets of each room: those known to lack the receipt, and those below, to be asked one by one."""
     given = _newest_runs(connection, user_id, due, receipts)
@@ -57,20 +62,24 @@ def _gaps(
 
 
 def _newest_runs(
-    connection: Connection, user_id: str, rooms: Iterable[str], receipts: Iterable[Receipt]
+    connection: Connection, user_id: str, rooms: Collection[str], receipts: Sequence[Receipt]
 ) -> dict[tuple[str, str], list[Run]]:
     table = tables.receipt.c
-    newest = [
-        select(table.room, table.receipt, table.first, table.last)
-        .where(table.user_id == user_id, table.room == room, table.receipt == receipt.value)
-        .order_by(table.first.desc())
-        .limit(_MAX_RUNS)
-        for room, receipt in product(rooms, receipts)
-    ]
+    runs = select(table.room, table.receipt, table.first, table.last).where(table.user_id == user_id)
+    # All of them, if they are few, is the cheaper question.
+    all_ = runs.where(among(connection, table.room, rooms), among(connection, table.receipt, receipts))
+    rows = connection.execute(all_.limit(_FEW_RUNS + 1)).all()
+    if len(rows) > _FEW_RUNS:
+        newest = [
+            runs.where(table.room == room, table.receipt == receipt.value)
+            .order_by(table.first.desc())
+            .limit(_MAX_RUNS)
+            for room, receipt in product(rooms, receipts)
+        ]
+        rows = [row for union in unions(newest) for row in connection.execute(select(union)).all()]
     given: dict[tuple[str, str], list[Run]] = {}
-    for union in unions(newest):
-        for room, receipt, first, last in connection.execute(select(union)).all():
-            given.setdefault((room, receipt), []).append((first, last))
+    for room, receipt, first, last in rows:
+        given.setdefault((room, receipt), []).append((first, last))
     return given
 
 
@@ -78,30 +87,32 @@ def _filled(by_room: Mapping[str, Runs]) -> dict[str, Runs]:
     return {room: offsets for room, offsets in by_room.items() if offsets}
 
 
-def _keys(
-    connection: Connection,
-    user_id: str,
-    gaps: Mapping[Receipt, Mapping[str, Runs]],
-    *,
-    one_by_one: bool = False,
-) -> dict[Receipt, set[str]]:
-    """Some of the threads and single notifications in the gaps: all of them, or at least `MAX_UNREAD`."""
-    keys: dict[Receipt, set[str]] = {receipt: set() for receipt in gaps}
-    selects = []
-    for receipt, by_room in gaps.items():
+def _count(
+    connection: Connection, user_id: str, gaps: Iterable[tuple[Receipt, Mapping[str, Runs], bool]]
+) -> Counter[str]:
+    """The threads and single notifications in the gaps of each receipt, each once: how many, or at least `MAX_UNREAD`.
+
+    With True, what has the receipt is left out one by one.
+    """
+    selects: list[Select[Any]] = []
+    for receipt, by_room, one_by_one in gaps:
         if not by_room:
             continue
-        gap = runs_table(connection, f"{receipt.value}_gap", by_room)
+        gap = runs_table(connection, f"gap_{len(selects)}", by_room)
         lacking = [~has_receipt(user_id, receipt)] if one_by_one else []
         for inside in (_singles(gap), _threads(gap)):
             each = inside.add_columns(literal(receipt.value).label("receipt")).where(*lacking)
             # Each may stand in every room.
             found = for_each(connection, gap, each.limit(MAX_UNREAD)).limit(MAX_UNREAD * len(by_room))
             selects.append(found)
+    counted: Counter[str] = Counter()
     for union in unions(selects):
-        for key, receipt in connection.execute(select(union)).all():
-            keys[Receipt(receipt)].add(key)
-    return keys
+        number = func.count(union.c.key.distinct()).label("number")
+        for receipt, found in connection.execute(
+            select(union.c.receipt, number).group_by(union.c.receipt)
+        ).all():
+            counted[receipt] = found
+    return counted
 
 
 def _singles(gap: FromClause) -> Select[Any]:
