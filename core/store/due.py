@@ -4,7 +4,19 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, Subquery, and_, exists, func, or_, select, union_all
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain import clock
@@ -15,14 +27,18 @@ from core.store import tables
 from core.store.membership import intervals
 from core.store.rows import AnyRow
 
-_MAX_BRANCHES = 50
+MAX_BRANCHES = 50
 """Selects in one statement: SQLite refuses more than 500, and PostgreSQL plans hundreds for longer than it runs them."""
+
+UserId = str | ColumnElement[str]
+NOW = bindparam("now", type_=tables.UtcDateTime())
+"""The moment, as a parameter of statements that are built once."""
 
 
 def unions(selects: Sequence[Select[Any]]) -> Iterator[Subquery]:
     """All rows of several ordered and limited selects, in as few statements as there may be."""
-    for start in range(0, len(selects), _MAX_BRANCHES):
-        part = selects[start : start + _MAX_BRANCHES]
+    for start in range(0, len(selects), MAX_BRANCHES):
+        part = selects[start : start + MAX_BRANCHES]
         yield union_all(*(select(branch.subquery()) for branch in part)).subquery()
 
 
@@ -45,7 +61,7 @@ def lies_in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:
     )
 
 
-def is_due(user_id: str, posting: FromClause) -> ColumnElement[bool]:
+def is_due(user_id: UserId, posting: FromClause) -> ColumnElement[bool]:
     """Whether a membership of the person holds the posting, for statements that meet rooms one by one."""
     table, at = tables.membership.alias("holding").c, posting.c
     return exists(
@@ -56,12 +72,14 @@ def is_due(user_id: str, posting: FromClause) -> ColumnElement[bool]:
     )
 
 
-def is_shown(notification: FromClause = tables.notification) -> ColumnElement[bool]:
+def is_shown(notification: FromClause = tables.notification, now: Any = None) -> ColumnElement[bool]:
+    """Whether anybody may see it at this moment, or at `now`."""
     table = notification.c
-    return and_(table.retracted_at.is_(None), or_(table.expires_at.is_(None), table.expires_at > clock.now()))
+    moment = clock.now() if now is None else now
+    return and_(table.retracted_at.is_(None), or_(table.expires_at.is_(None), table.expires_at > moment))
 
 
-def covering_run(user_id: str, receipt: Receipt, column: ColumnElement[Any], posting: FromClause) -> Any:
+def covering_run(user_id: UserId, receipt: Receipt, column: ColumnElement[Any], posting: FromClause) -> Any:
     """`column` of the only run that can hold the posting's offset: the last one that starts at or before it.
 
     Runs are disjoint, so this is one step into the primary key, however many runs there are.
@@ -78,6 +96,8 @@ def covering_run(user_id: str, receipt: Receipt, column: ColumnElement[Any], pos
     )
 
 
-def has_receipt(user_id: str, receipt: Receipt, posting: FromClause = tables.posting) -> ColumnElement[bool]:
+def has_receipt(
+    user_id: UserId, receipt: Receipt, posting: FromClause = tables.posting
+) -> ColumnElement[bool]:
     last = covering_run(user_id, receipt, tables.receipt.c.last, posting)
     return func.coalesce(last, 0) >= posting.c.offset

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, exists, func, select
+from sqlalchemy import Connection, Select, String, and_, bindparam, case, exists, func, select
 
 from core.domain import clock, runs
 from core.domain.inbox import MAX_THREAD, InboxItem, Receipt, ThreadState
@@ -13,14 +14,15 @@ from core.domain.notifications import Actor, Kind, Notification
 from core.domain.rooms import most_personal
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.dialects import among
-from core.store.due import covering_run, is_due, is_shown
+from core.store.dialects import among_named, texts_value
+from core.store.due import NOW, covering_run, is_due, is_shown
 from core.store.rows import AnyRow, notification_from_row
 from core.store.tables import UtcDateTime
 
 _posting = tables.posting.c
 _notification = tables.notification.c
 _thread = tables.room_thread.c
+_USER_ID = bindparam("user_id", type_=String)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,13 @@ def items(
         return ()
     contents: dict[str, Notification] = {}
     sent: dict[str, list[_Place]] = {}
-    for row in connection.execute(_sent(connection, user_id, due, notification_ids)):
+    dialect = connection.dialect.name
+    values = {
+        "user_id": user_id,
+        "rooms": texts_value(dialect, due),
+        "ids": texts_value(dialect, notification_ids),
+    }
+    for row in connection.execute(_sent(dialect), values):
         if runs.contains(due[row.room], row.offset):
             contents.setdefault(row.content_id, notification_from_row(row))
             sent.setdefault(row.content_id, []).append(_place(row))
@@ -109,12 +117,12 @@ def _given(places: Iterable[_Place], receipt: Receipt) -> datetime | None:
     return max(given) if len(given) == len(times) else None
 
 
-def _receipts(user_id: str) -> list[Any]:
+def _receipts() -> list[Any]:
     table = tables.receipt.c
     return [
-        covering_run(user_id, receipt, case((table.last >= _posting.offset, table.at)), tables.posting).label(
-            f"{receipt.value}_at"
-        )
+        covering_run(
+            _USER_ID, receipt, case((table.last >= _posting.offset, table.at)), tables.posting
+        ).label(f"{receipt.value}_at")
         for receipt in Receipt
     ]
 
@@ -124,17 +132,22 @@ def _place(row: AnyRow) -> _Place:
     return _Place(row.notification_id, row.room, row.offset, times)
 
 
-def _sent(connection: Connection, user_id: str, due: Mapping[str, Runs], ids: Iterable[str]) -> Any:
+@cache
+def _sent(dialect: str) -> Select[Any]:
+    """Where the notifications were sent, and what they say; built once, since that takes longer than to run it."""
     return (
         select(
             *tables.notification_content,
             _posting.notification_id,
             _posting.room,
             _posting.offset,
-            *_receipts(user_id),
+            *_receipts(),
         )
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(among(connection, _posting.notification_id, ids), among(connection, _posting.room, due))
+        .where(
+            among_named(dialect, _posting.notification_id, "ids"),
+            among_named(dialect, _posting.room, "rooms"),
+        )
         .where(_posting.kind == Kind.NOTIFICATION.value)
     )
 
@@ -146,7 +159,27 @@ def _standings(
     names = tuple(keys)
     if not names:
         return {}
-    statement = (
+    dialect = connection.dialect.name
+    now = clock.now()
+    found: dict[str, list[_Standing]] = {}
+    values = {
+        "user_id": user_id,
+        "now": now,
+        "rooms": texts_value(dialect, due),
+        "threads": texts_value(dialect, names),
+    }
+    for row in connection.execute(_standing_in_rooms(dialect), values):
+        shown = row.retracted_at is None and (row.expires_at is None or row.expires_at > now)
+        seen = shown and runs.contains(due[row.room], row.offset)
+        by = None if row.settled_by_id is None else Actor(row.settled_by_id, row.settled_by_name)
+        standing = _Standing(_place(row) if seen else None, row.open, by, row.settled_at, row.length)
+        found.setdefault(row.thread, []).append(standing)
+    return found
+
+
+@cache
+def _standing_in_rooms(dialect: str) -> Select[Any]:
+    return (
         select(
             _thread.room,
             _thread.thread,
@@ -158,22 +191,13 @@ def _standings(
             _notification.retracted_at,
             _notification.expires_at,
             func.coalesce(_settle_posting_at(), _posting.created_at, type_=UtcDateTime()).label("settled_at"),
-            _length(connection, user_id, tuple(due)).label("length"),
-            *_receipts(user_id),
+            _length(dialect).label("length"),
+            *_receipts(),
         )
         .join(tables.posting, and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset))
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(among(connection, _thread.room, due), among(connection, _thread.thread, names))
+        .where(among_named(dialect, _thread.room, "rooms"), among_named(dialect, _thread.thread, "threads"))
     )
-    now = clock.now()
-    found: dict[str, list[_Standing]] = {}
-    for row in connection.execute(statement):
-        shown = row.retracted_at is None and (row.expires_at is None or row.expires_at > now)
-        seen = shown and runs.contains(due[row.room], row.offset)
-        by = None if row.settled_by_id is None else Actor(row.settled_by_id, row.settled_by_name)
-        standing = _Standing(_place(row) if seen else None, row.open, by, row.settled_at, row.length)
-        found.setdefault(row.thread, []).append(standing)
-    return found
 
 
 def _settle_posting_at() -> Any:
@@ -190,7 +214,7 @@ def _settle_posting_at() -> Any:
     )
 
 
-def _length(connection: Connection, user_id: str, rooms: Sequence[str]) -> Any:
+def _length(dialect: str) -> Any:
     """How many notifications of the thread the person may see in the room, and not in one that sorts before it."""
     entry = tables.posting.alias("entry")
     content = tables.notification.alias("content_of_entry")
@@ -199,14 +223,14 @@ def _length(connection: Connection, user_id: str, rooms: Sequence[str]) -> Any:
         select(other.c.offset)
         .where(other.c.notification_id == entry.c.notification_id, other.c.room < entry.c.room)
         .where(other.c.kind == Kind.NOTIFICATION.value)
-        .where(among(connection, other.c.room, rooms), is_due(user_id, other))
+        .where(among_named(dialect, other.c.room, "rooms"), is_due(_USER_ID, other))
         .correlate(entry)
     )
     counted = (
         select(entry.c.offset)
         .join(content, content.c.id == entry.c.notification_id)
         .where(entry.c.room == _thread.room, entry.c.thread == _thread.thread)
-        .where(entry.c.kind == Kind.NOTIFICATION.value, is_shown(content), is_due(user_id, entry))
+        .where(entry.c.kind == Kind.NOTIFICATION.value, is_shown(content, NOW), is_due(_USER_ID, entry))
         .where(~counted_elsewhere)
         .limit(MAX_THREAD)
         .correlate(tables.room_thread)

@@ -11,7 +11,7 @@ from core.domain.inbox import Mark, Receipt
 from core.domain.notifications import Kind
 from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.dialects import insert, runs_table
+from core.store.dialects import insert, runs_table, runs_values
 from core.store.done import Done
 
 _posting = tables.posting.c
@@ -38,7 +38,8 @@ def _widened(connection: Connection, room: str, offsets: Runs) -> Runs:
     """The runs with the updates, retractions and settlements that touch them: there is nothing to read in those, and what
     is read one by one becomes one run all the same, so that whoever counts what is unread has few gaps to look into.
     """
-    run = runs_table(connection, "run", {room: offsets})
+    dialect = connection.dialect.name
+    run = runs_table(dialect, "run")
     head = select(tables.room.c.head).where(tables.room.c.name == room).scalar_subquery()
     rows = connection.execute(
         select(
@@ -49,7 +50,8 @@ def _widened(connection: Connection, room: str, offsets: Runs) -> Runs:
             ),
             _nearest(_posting.offset.between(run.c.last + 1, run.c.last + _TOUCHING), _posting.offset, run),
             head,
-        )
+        ),
+        runs_values(dialect, "run", {room: offsets}),
     )
     return runs.normalise(
         (

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, Integer, Select, String, bindparam, func, or_, select
 
-from core.domain import runs
+from core.domain import clock, runs
 from core.domain.inbox import LATEST, MISSED_CAP, Missed
 from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.due import due_by_room, unions
+from core.store.due import MAX_BRANCHES, NOW, due_by_room, unions
 from core.store.items import items
 from core.store.places import entries
 
@@ -78,20 +80,37 @@ def _newest(connection: Connection, windows: Mapping[str, Runs]) -> list[_Some]:
 
 
 def _newest_of_each(connection: Connection, windows: Mapping[str, Runs], limit: int) -> list[_Some]:
-    newest = [
-        entries(room, window).order_by(_posting.offset.desc()).limit(limit)
-        for room, window in windows.items()
-    ]
-    return [
-        _Some(row.room, row.type, row.urgent, row.lowest, tuple(row.ids.split(",")))
-        for union in unions(newest)
-        for row in connection.execute(
-            select(
-                union.c.room,
-                union.c.type,
-                union.c.urgent,
-                func.min(union.c.offset).label("lowest"),
-                func.aggregate_strings(union.c.notification_id, ",").label("ids"),
-            ).group_by(union.c.room, union.c.type, union.c.urgent)
+    found = []
+    for start in range(0, len(windows), MAX_BRANCHES):
+        part = list(windows.items())[start : start + MAX_BRANCHES]
+        values: dict[str, Any] = {"now": clock.now(), "limit": limit}
+        for at, (room, window) in enumerate(part):
+            values[f"room_{at}"] = room
+            for run, (first, last) in enumerate(window):
+                values |= {f"first_{at}_{run}": first, f"last_{at}_{run}": last}
+        rows = connection.execute(_grouped(tuple(len(window) for _, window in part)), values)
+        found += [
+            _Some(row.room, row.type, row.urgent, row.lowest, tuple(row.ids.split(","))) for row in rows
+        ]
+    return found
+
+
+@lru_cache(maxsize=500)
+def _grouped(lengths: tuple[int, ...]) -> Select[Any]:
+    """For windows of so many runs each; built once, since that takes longer than to run it."""
+    newest = []
+    for at, length in enumerate(lengths):
+        runs_ = (
+            _posting.offset.between(
+                bindparam(f"first_{at}_{run}", type_=BigInteger),
+                bindparam(f"last_{at}_{run}", type_=BigInteger),
+            )
+            for run in range(length)
         )
-    ]
+        one = entries(bindparam(f"room_{at}", type_=String), or_(*runs_), NOW)
+        newest.append(one.order_by(_posting.offset.desc()).limit(bindparam("limit", type_=Integer)))
+    (found,) = unions(newest)
+    alike = (found.c.room, found.c.type, found.c.urgent)
+    lowest = func.min(found.c.offset).label("lowest")
+    ids = func.aggregate_strings(found.c.notification_id, ",").label("ids")
+    return select(*alike, lowest, ids).group_by(*alike)

@@ -37,7 +37,7 @@ class Rows:
 
     def wanted(self, room: str, due: Runs, wanted: InboxFilter) -> tuple[Select[Any], ...]:
         """The rows that stand in the room and pass the filter, once asked for a thread all its notifications."""
-        found = entries(room, due).where(*_says(wanted))
+        found = entries(room, lies_in(_posting.offset, due)).where(*_says(wanted))
         if wanted.thread is not None:
             history = found.where(_posting.thread == wanted.thread)
             return (history.where(*self._filters(wanted, self._sent, self._unread_entry())),)
@@ -50,7 +50,9 @@ class Rows:
     def open_threads(self, room: str, due: Runs) -> Select[Any]:
         """The threads whose row stands in the room, that are open and not archived."""
         unarchived = self._stands(self._lacks(Receipt.ARCHIVED))
-        return self._living(entries(room, due)).where(unarchived, self._stands(_standing.c.open))
+        return self._living(entries(room, lies_in(_posting.offset, due))).where(
+            unarchived, self._stands(_standing.c.open)
+        )
 
     def _living(self, found: Select[Any]) -> Select[Any]:
         newest_here = and_(
@@ -106,15 +108,15 @@ class Rows:
         )
 
 
-def entries(room: str, due: Runs) -> Select[Any]:
+def entries(room: Any, due: ColumnElement[bool], now: Any = None) -> Select[Any]:
     """The notifications of one room that are due and shown."""
     return (
         select(
             _posting.room, _posting.offset, _posting.notification_id, _notification.type, _notification.urgent
         )
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_posting.room == room, lies_in(_posting.offset, due))
-        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown())
+        .where(_posting.room == room, due)
+        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=now))
     )
 
 
