@@ -17,7 +17,7 @@ from core.store import tables
 from core.store.dialects import among_named, for_each, runs_table, runs_values, texts_value
 from core.store.due import MAX_BRANCHES, NOW, has_receipt, is_shown, unions
 
-_FEW_RUNS = 250
+_FEW_RUNS = 60
 _MAX_RUNS = MAX_UNREAD + 20
 """Runs of receipts read of one room: marking leaves no gap without a notification, so few more are needed."""
 
