@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, String, and_, bindparam, select
 
 from core.domain import clock, runs
 from core.domain.inbox import (
@@ -24,7 +24,7 @@ from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
-from core.store.dialects import among
+from core.store.dialects import among, among_named, texts_value
 from core.store.due import due_by_room, merged
 from core.store.items import items
 from core.store.missed import missed
@@ -136,13 +136,9 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
 
 
 def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
-    room, inbox = tables.room.c, tables.inbox.c
-    version = select(inbox.version).where(inbox.user_id == user_id).scalar_subquery()
-    rows = connection.execute(
-        select(room.name, room.head, tables.log.c.epoch, version.label("version")).select_from(
-            tables.log.outerjoin(tables.room, among(connection, room.name, rooms))
-        )
-    ).all()
+    dialect = connection.dialect.name
+    values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
+    rows = connection.execute(_heads(dialect), values).all()
     due = due_by_room(connection, user_id, rooms)
     without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
     return InboxState(
@@ -152,6 +148,16 @@ def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxS
         epoch=rows[0].epoch,
         position=dict.fromkeys(rooms, 0) | {row.name: row.head for row in rows if row.name is not None},
     )
+
+
+@cache
+def _heads(dialect: str) -> Select[Any]:
+    """The heads of those rooms that exist, each beside the inbox's version and the epoch: a row at least."""
+    room, inbox = tables.room.c, tables.inbox.c
+    version = select(inbox.version).where(inbox.user_id == bindparam("user_id", type_=String))
+    return select(
+        room.name, room.head, tables.log.c.epoch, version.scalar_subquery().label("version")
+    ).select_from(tables.log.outerjoin(tables.room, among_named(dialect, room.name, "rooms")))
 
 
 def _version(connection: Connection, user_id: str) -> int:

@@ -1,12 +1,11 @@
 """How much a person has not seen or read: counted over the gaps between their receipts only."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Integer, Select, String, and_, bindparam, func, literal, select
+from sqlalchemy import Connection, FromClause, Integer, Select, String, and_, bindparam, func, select
 
 from core.domain import clock, runs
 from core.domain.inbox import MAX_UNREAD, Receipt
@@ -14,10 +13,9 @@ from core.domain.membership import FOREVER
 from core.domain.notifications import Kind
 from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.dialects import among_named, for_each, runs_table, runs_values, texts_value
+from core.store.dialects import for_each, runs_table, runs_values
 from core.store.due import MAX_BRANCHES, NOW, has_receipt, is_shown, unions
 
-_FEW_RUNS = 60
 _MAX_RUNS = MAX_UNREAD + 20
 """Runs of receipts read of one room: marking leaves no gap without a notification, so few more are needed."""
 
@@ -26,9 +24,6 @@ _notification = tables.notification.c
 _thread = tables.room_thread.c
 _receipt = tables.receipt.c
 _USER_ID = bindparam("user_id", type_=String)
-_RUNS = select(_receipt.room, _receipt.receipt, _receipt.first, _receipt.last).where(
-    _receipt.user_id == _USER_ID
-)
 
 
 def count_without(
@@ -40,14 +35,12 @@ def count_without(
     and how long a thread grew, costs nothing.
     """
     gaps = _gaps(connection, user_id, due, receipts)
-    known = [(receipt, newest, False) for receipt, (newest, _) in gaps.items()]
-    counted = _count(connection, user_id, known)
-    below = [
-        (receipt, rest, True) for receipt, (_, rest) in gaps.items() if rest and counted[receipt] < MAX_UNREAD
-    ]
-    if below:
-        counted = _count(connection, user_id, known + below)
-    return {receipt: min(counted[receipt], MAX_UNREAD) for receipt in receipts}
+    counts: dict[Receipt, int] = {}
+    for receipt in receipts:
+        # Mostly the same is unseen as is unread.
+        alike = next((other for other in counts if not gaps[other][1] and gaps[other] == gaps[receipt]), None)
+        counts[receipt] = counts[alike] if alike else _count(connection, user_id, receipt, *gaps[receipt])
+    return counts
 
 
 def _gaps(
@@ -70,42 +63,24 @@ def _gaps(
 def _newest_runs(
     connection: Connection, user_id: str, rooms: Collection[str], receipts: Sequence[Receipt]
 ) -> dict[tuple[str, str], list[Run]]:
-    dialect = connection.dialect.name
-    values = {
-        "user_id": user_id,
-        "rooms": texts_value(dialect, rooms),
-        "receipts": texts_value(dialect, receipts),
-    }
-    rows = connection.execute(_few_runs(dialect), values).all()
-    if len(rows) > _FEW_RUNS:
-        rows = []
-        pairs = list(product(rooms, receipts))
-        for start in range(0, len(pairs), MAX_BRANCHES):
-            part = pairs[start : start + MAX_BRANCHES]
-            named = {f"room_{at}": room for at, (room, _) in enumerate(part)}
-            named |= {f"receipt_{at}": receipt.value for at, (_, receipt) in enumerate(part)}
-            rows += connection.execute(_newest_of_each(len(part)), {"user_id": user_id, **named}).all()
     given: dict[tuple[str, str], list[Run]] = {}
-    for room, receipt, first, last in rows:
-        given.setdefault((room, receipt), []).append((first, last))
+    pairs = list(product(rooms, receipts))
+    for start in range(0, len(pairs), MAX_BRANCHES):
+        part = pairs[start : start + MAX_BRANCHES]
+        values = {f"room_{at}": room for at, (room, _) in enumerate(part)}
+        values |= {f"receipt_{at}": receipt.value for at, (_, receipt) in enumerate(part)}
+        rows = connection.execute(_newest_of_each(len(part)), {"user_id": user_id, **values})
+        for room, receipt, first, last in rows.all():
+            given.setdefault((room, receipt), []).append((first, last))
     return given
 
 
 @cache
-def _few_runs(dialect: str) -> Select[Any]:
-    """All runs of all rooms, if they are few: the cheaper question for nearly everybody."""
-    rooms, receipts = (
-        among_named(dialect, column, name)
-        for column, name in ((_receipt.room, "rooms"), (_receipt.receipt, "receipts"))
-    )
-    return _RUNS.where(rooms, receipts).limit(_FEW_RUNS + 1)
-
-
-@cache
 def _newest_of_each(number: int) -> Select[Any]:
-    """The newest runs of so many pairs of a room and a receipt."""
+    """The newest runs of so many pairs of a room and a receipt; built once, since that takes longer than to run it."""
     newest = [
-        _RUNS.where(_receipt.room == bindparam(f"room_{at}", type_=String))
+        select(_receipt.room, _receipt.receipt, _receipt.first, _receipt.last)
+        .where(_receipt.user_id == _USER_ID, _receipt.room == bindparam(f"room_{at}", type_=String))
         .where(_receipt.receipt == bindparam(f"receipt_{at}", type_=String))
         .order_by(_receipt.first.desc())
         .limit(_MAX_RUNS)
@@ -120,42 +95,42 @@ def _filled(by_room: Mapping[str, Runs]) -> dict[str, Runs]:
 
 
 def _count(
-    connection: Connection, user_id: str, gaps: Iterable[tuple[Receipt, Mapping[str, Runs], bool]]
-) -> Counter[str]:
-    """The threads and single notifications in the gaps of each receipt, each once: how many, or at least `MAX_UNREAD`.
+    connection: Connection,
+    user_id: str,
+    receipt: Receipt,
+    known: Mapping[str, Runs],
+    below: Mapping[str, Runs],
+) -> int:
+    """The threads and single notifications in the known gaps, and if they are few also those below without the receipt."""
+    counted = 0
+    for parts in ((known,), (known, below)):
+        if parts[-1] and counted < MAX_UNREAD:
+            dialect = connection.dialect.name
+            values: dict[str, Any] = {"user_id": user_id, "now": clock.now()}
+            for name, by_room in zip(_PARTS, parts, strict=False):
+                # Each may stand in every room.
+                values |= {f"{name}_limit": MAX_UNREAD * len(by_room), **runs_values(dialect, name, by_room)}
+            counted = connection.execute(
+                _counting(dialect, receipt, _PARTS[: len(parts)]), values
+            ).scalar_one()
+    return min(counted, MAX_UNREAD)
 
-    With True, what has the receipt is left out one by one.
-    """
-    dialect = connection.dialect.name
-    parts = [(receipt, by_room, one_by_one) for receipt, by_room, one_by_one in gaps if by_room]
-    if not parts:
-        return Counter()
-    values: dict[str, Any] = {"user_id": user_id, "now": clock.now()}
-    for at, (_, by_room, _) in enumerate(parts):
-        # Each may stand in every room.
-        values |= {f"limit_{at}": MAX_UNREAD * len(by_room), **runs_values(dialect, f"gap_{at}", by_room)}
-    kinds = tuple((receipt, one_by_one) for receipt, _, one_by_one in parts)
-    counted: Counter[str] = Counter()
-    for receipt, number in connection.execute(_counting(dialect, kinds), values):
-        counted[receipt] = number
-    return counted
+
+_PARTS = ("known", "below")
 
 
 @cache
-def _counting(dialect: str, kinds: tuple[tuple[Receipt, bool], ...]) -> Select[Any]:
-    """How many in the gaps of each receipt; built once, since that takes longer than to run it."""
+def _counting(dialect: str, receipt: Receipt, parts: tuple[str, ...]) -> Select[Any]:
+    """How many there are, each once, or at least `MAX_UNREAD`; built once like the other."""
     selects: list[Select[Any]] = []
-    for at, (receipt, one_by_one) in enumerate(kinds):
-        gap = runs_table(dialect, f"gap_{at}")
-        lacking = [~has_receipt(_USER_ID, receipt)] if one_by_one else []
+    for part in parts:
+        gap = runs_table(dialect, part)
+        lacking = [~has_receipt(_USER_ID, receipt)] if part == "below" else []
         for inside in (_singles(gap), _threads(gap)):
-            each = inside.add_columns(literal(receipt.value).label("receipt")).where(*lacking)
-            limited = for_each(dialect, gap, each.limit(MAX_UNREAD)).limit(
-                bindparam(f"limit_{at}", type_=Integer)
-            )
-            selects.append(limited)
+            each = for_each(dialect, gap, inside.where(*lacking).limit(MAX_UNREAD))
+            selects.append(each.limit(bindparam(f"{part}_limit", type_=Integer)))
     (found,) = unions(selects)
-    return select(found.c.receipt, func.count(found.c.key.distinct())).group_by(found.c.receipt)
+    return select(func.count(found.c.key.distinct()))
 
 
 def _singles(gap: FromClause) -> Select[Any]:
