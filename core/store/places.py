@@ -61,7 +61,9 @@ class Rows:
             _thread.last_offset == _posting.offset,
         )
         newer_elsewhere = self._stands(_place.c.notification_id > _posting.notification_id)
-        return found.join(tables.room_thread, newest_here).where(~newer_elsewhere)
+        return found.join(tables.room_thread, newest_here).where(
+            _posting.thread.is_not(None), ~newer_elsewhere
+        )
 
     def _filters(self, wanted: InboxFilter, places: Any, unread: ColumnElement[bool]) -> list[Any]:
         conditions = []
@@ -69,7 +71,7 @@ class Rows:
             conditions.append(unread if wanted.unread else ~unread)
         if wanted.archived is not None:
             unarchived = places(self._lacks(Receipt.ARCHIVED))
-            conditions.append(~unarchived if wanted.archived else unarchived)
+            conditions += [*self._archived_here(), ~unarchived] if wanted.archived else [unarchived]
         return conditions
 
     def _unread_thread(self) -> ColumnElement[bool]:
@@ -78,6 +80,15 @@ class Rows:
     def _unread_entry(self) -> ColumnElement[bool]:
         """Of a thread's history: nothing of it needs the person once the thread is settled."""
         return and_(self._sent(self._lacks(Receipt.READ)), self._stands(_standing.c.open))
+
+    def _archived_here(self) -> list[ColumnElement[bool]]:
+        """What is archived everywhere is so here: quickly asked, and where nothing is archived nothing is looked at."""
+        receipt = tables.receipt.c
+        anything = select(receipt.first).where(
+            receipt.user_id == self.user_id, receipt.receipt == Receipt.ARCHIVED.value
+        )
+        here = anything.where(among(self.connection, receipt.room, self.rooms)).limit(1)
+        return [exists(here.correlate(None)), has_receipt(self.user_id, Receipt.ARCHIVED)]
 
     def _lacks(self, receipt: Receipt) -> ColumnElement[bool]:
         return ~has_receipt(self.user_id, receipt, _place)
