@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import http, latency, log, retention
+from benchmarks import http, inbox, latency, log, retention
 from benchmarks.results import Results
 from benchmarks.stands import opened_stands
 from tests.support.processes import ROOT
@@ -24,6 +24,7 @@ class Name(StrEnum):
     LOG = "log"
     HTTP = "http"
     LATENCY = "latency"
+    INBOX = "inbox"
     RETENTION = "retention"
     DRAIN = "drain"
 
@@ -32,6 +33,7 @@ MEASURES = {
     Name.LOG: (log.measure, 1.5),
     Name.HTTP: (http.measure, 2.5),
     Name.LATENCY: (latency.measure, 3.0),
+    Name.INBOX: (inbox.measure, 2.0),
     Name.RETENTION: (retention.measure, 5.0),
     Name.DRAIN: (retention.drain, 20.0),
 }
@@ -114,6 +116,9 @@ PostgreSQL with `fsync`).
 - *http* is a server process under a load generator of its own. The floor is `GET /me`: an authenticated request that
   stores nothing.
 - *latency* is from just before the POST until the notification is on a listener's WebSocket.
+- *inbox* is the store's port: what one person has not read in a room of that many postings, half of them updates or all
+  of five threads, by how they read the rest; and the whole summary of a person in five rooms. The goals are a p99 under 5 ms that
+  grows less than twofold from 1,000 postings to 1,000,000, and under 20 ms.
 - *retention* is the log's port again, at a steady rate into a room of 1,000,000 old postings and another one, in turns
   with and without the pruning job at work. The goal is a p99 of less than twice the normal one.
 """

@@ -4,13 +4,21 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from benchmarks import http, log, retention
+from benchmarks import http, inbox, log, retention
 
 RATIOS = (
     ("log: 64 outstanding ÷ one by one", log.OUTSTANDING[64], log.ONE_BY_ONE),
     ("log: 400 outstanding ÷ one by one", log.OUTSTANDING[400], log.ONE_BY_ONE),
     ("http: 100 a request ÷ one a request", http.BATCHED, http.SINGLE),
     ("http: one a request ÷ GET /me", http.SINGLE, http.ME),
+    *(
+        (
+            f"inbox: unread of 1,000,000 ÷ of 1,000 postings, {case}",
+            inbox.p50_of(inbox.unread(case, inbox.SIZES[-1])),
+            inbox.p50_of(inbox.unread(case, inbox.SIZES[0])),
+        )
+        for case in inbox.CASES
+    ),
     (
         "retention: p99 while it prunes ÷ without",
         retention.p99_of(retention.PRUNING),

@@ -6,12 +6,10 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 import uvloop
-from sqlalchemy import Connection, text
 
+from benchmarks.filling import HEAD, NOTIFICATIONS, POSTINGS, fill
 from benchmarks.log import unit
 from benchmarks.stands import Stand
 from core.services.retention import RetentionService
@@ -124,41 +122,8 @@ async def _opened(url: str) -> AsyncIterator[tuple[Database, SqlLog]]:
 
 
 async def _fill(url: str, number: int) -> None:
-    """Give the room so many old postings, once; in parts, each within the time that a statement has."""
+    """Give the room so many old postings, once."""
     async with _opened(url) as (database, log):
         if (await log.heads([ROOM]))[ROOM].head:
             return
-        for first in range(1, number + 1, _PART):
-            run = {"first": first, "last": min(first + _PART - 1, number), "room": ROOM}
-            await database.write(partial(_insert, run=run))
-
-
-def _insert(connection: Connection, run: dict[str, Any]) -> None:
-    for statement in (_NOTIFICATIONS, _POSTINGS, _HEAD):
-        connection.execute(text(statement), {name: run[name] for name in run if f":{name}" in statement})
-
-
-_PART = 50_000
-_SERIES = """
-    WITH RECURSIVE series(n) AS (
-        SELECT CAST(:first AS bigint) UNION ALL SELECT n + 1 FROM series WHERE n < CAST(:last AS bigint)
-    )
-"""
-_ID = "'01ARZ3NDEK' || CAST(1000000000000000 + n AS text)"
-_AT = "'2020-01-01 00:00:00.000000'"
-_NOTIFICATIONS = f"""
-    INSERT INTO notification
-        (id, type, level, urgent, title, content, data, settles, sender, body_hash, idempotency_key, created_at)
-    {_SERIES}
-    SELECT {_ID}, 'task.submitted', 'info', false, 'A task awaits review', '{"x" * 100}', '{{}}', false,
-        'user:4', '{"0" * 64}', {_ID}, {_AT}
-    FROM series
-"""  # noqa: S608 - of constants
-_POSTINGS = f"""
-    INSERT INTO posting (room, "offset", kind, notification_id, members, created_at)
-    {_SERIES}
-    SELECT CAST(:room AS text), n, 'notification', {_ID}, 0, {_AT} FROM series
-"""  # noqa: S608 - of constants
-_HEAD = """
-    INSERT INTO room (name, head) VALUES (:room, :last) ON CONFLICT (name) DO UPDATE SET head = excluded.head
-"""
+        await fill(database, number, NOTIFICATIONS, POSTINGS, HEAD, room=ROOM)

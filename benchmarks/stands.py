@@ -24,6 +24,7 @@ class Stand:
     server: ServerProcess
     log_url: str
     retention_url: str
+    inbox_url: str
 
     @cached_property
     def tokens(self) -> dict[str, str]:
@@ -58,19 +59,20 @@ def opened_stands() -> Iterator[tuple[Stand, ...]]:
         stack.callback(cluster.remove)
         cluster.start()
         urls = {
-            "SQLite": [f"sqlite:///{folder / name}.db" for name in ("server", "log", "retention")],
-            "PostgreSQL": [cluster.create_database() for _ in range(3)],
+            "SQLite": [f"sqlite:///{folder / name}.db" for name in _DATABASES],
+            "PostgreSQL": [cluster.create_database() for _ in _DATABASES],
         }
         yield tuple(_stand(stack, name, folder / name, *some) for name, some in urls.items())
 
 
-def _stand(
-    stack: ExitStack, name: str, folder: Path, server_url: str, log_url: str, retention_url: str
-) -> Stand:
+def _stand(stack: ExitStack, name: str, folder: Path, server_url: str, *urls: str) -> Stand:
     folder.mkdir()
-    for url in (log_url, retention_url):
+    for url in urls:
         run_command("migrate", env={"DATABASE_URL": url})
     load_demo(server_url)
     env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off"}
     server = stack.enter_context(demo_server(server_url, folder, env=env))
-    return Stand(name, server, log_url, retention_url)
+    return Stand(name, server, *urls)
+
+
+_DATABASES = ("server", "log", "retention", "inbox")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from core.domain.notifications import Level, Notification
+from core.domain.notifications import Actor, Level, Notification
 from core.domain.runs import Runs
 
 MAX_UNREAD = 100
@@ -66,16 +66,24 @@ class InboxFilter:
 
 @dataclass(frozen=True, slots=True)
 class ThreadState:
-    """The thread an item belongs to: how many notifications it has in the item's room, and whether it is open."""
+    """The thread an item belongs to, over all rooms of the person.
+
+    `count` is how many of its notifications they may see, capped at `MAX_THREAD`; it is open if it is so in any of
+    the rooms; `settled_by` is who settled it last, None while it is open and where nobody was named.
+    """
 
     key: str
     count: int
     open: bool
+    settled_by: Actor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:
-    """One notification as one person sees it. `rooms` are all their rooms that hold it, `room` the nearest."""
+    """One notification as one person sees it. `rooms` are all their rooms that hold it, `room` the nearest.
+
+    The newest of a thread stands for all of it: it is seen, read or archived when the newest entry of every room is.
+    """
 
     notification: Notification
     room: str
@@ -145,3 +153,4 @@ class Missed:
 
 MISSED_CAP = 1_000
 LATEST = 5
+MAX_THREAD = 1_000

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from core.domain.inbox import InboxCounts, InboxFilter, InboxItem, InboxPage, InboxState, Missed
 from core.domain.positions import Position
+from core.domain.runs import Runs
 
 
 class Inbox(Protocol):
@@ -15,7 +16,9 @@ class Inbox(Protocol):
     async def page(
         self, user_id: str, rooms: Sequence[str], wanted: InboxFilter, cursor: str | None, limit: int
     ) -> InboxPage:
-        """Items newest first, each notification once, a thread as its newest one unless asked for by name."""
+        """Items newest first, each notification once, and a thread once, as the newest of those it stands at in the
+        rooms; a thread that is asked for by name comes as all its notifications.
+        """
 
     async def item(self, user_id: str, rooms: Sequence[str], notification_id: str) -> InboxItem | None:
         """One notification as this person sees it, or None when it is not due to them."""
@@ -31,8 +34,10 @@ class Inbox(Protocol):
 
     async def locate(
         self, user_id: str, rooms: Sequence[str], notification_ids: Iterable[str]
-    ) -> dict[str, dict[str, int]]:
-        """Where the notifications are due to the person: id to room to offset. Unknown ids are absent."""
+    ) -> dict[str, Runs]:
+        """What marking the notifications marks, by room: where they are due to the person, and where their threads
+        stand at something older, so that nothing of the row they are shown as is left. Unknown ids give nothing.
+        """
 
     async def missed(self, user_id: str, rooms: Sequence[str], after: Position, through: Position) -> Missed:
         """What is due and shown above `after` up to `through`, each notification once."""

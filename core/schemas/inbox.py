@@ -20,7 +20,13 @@ from core.schemas.fields import (
     StrictBoolean,
     Text,
 )
-from core.schemas.notifications import NotificationSchema, level_field, notification_body
+from core.schemas.notifications import (
+    ActorSchema,
+    NotificationSchema,
+    actor_body,
+    level_field,
+    notification_body,
+)
 from core.schemas.tasks import TaskSchema, task_body
 
 MAX_IDS = 500
@@ -87,7 +93,7 @@ class ThreadSchema(Schema):
     key = fields.String(required=True)
     count = fields.Integer(required=True)
     open = fields.Boolean(required=True)
-    settled_by = fields.Dict(required=True, allow_none=True)
+    settled_by = fields.Nested(ActorSchema, required=True, allow_none=True)
 
 
 class ItemSchema(NotificationSchema):
@@ -164,7 +170,12 @@ def item_body(item: InboxItem) -> dict[str, Any]:
         "offset": item.offset,
         "thread": None
         if thread is None
-        else {"key": thread.key, "count": thread.count, "open": thread.open, "settled_by": None},
+        else {
+            "key": thread.key,
+            "count": thread.count,
+            "open": thread.open,
+            "settled_by": actor_body(thread.settled_by),
+        },
         "seen_at": rfc3339(item.seen_at) if item.seen_at else None,
         "read_at": rfc3339(item.read_at) if item.read_at else None,
         "archived_at": rfc3339(item.archived_at) if item.archived_at else None,

@@ -1,8 +1,6 @@
 """The inbox: listing what is due to a person, and marking it."""
 
-from collections.abc import Sequence
-
-from core.domain import clock, runs
+from core.domain import clock
 from core.domain.errors import NotFound
 from core.domain.inbox import (
     InboxChange,
@@ -87,7 +85,7 @@ class InboxService:
         if target.epoch is not None and target.epoch != await self._log.epoch():
             return {}
         if target.ids:
-            return await self._located(user, target.ids)
+            return await self._inbox.locate(user.id, user.rooms, target.ids)
         heads = await self._log.heads(user.rooms)
         intervals = await self._identity.intervals(user.id, user.rooms)
         through = {
@@ -95,10 +93,3 @@ class InboxService:
             for room, head in heads.items()
         }
         return {room: due_runs(intervals, room, last) for room, last in through.items() if last}
-
-    async def _located(self, user: User, notification_ids: Sequence[str]) -> dict[str, Runs]:
-        offsets: dict[str, list[int]] = {}
-        for places in (await self._inbox.locate(user.id, user.rooms, notification_ids)).values():
-            for room, offset in places.items():
-                offsets.setdefault(room, []).append(offset)
-        return {room: runs.of_offsets(found) for room, found in offsets.items()}

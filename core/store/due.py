@@ -1,9 +1,22 @@
 """What is due to a person, as conditions: membership, what is still shown, and what they did with it."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, and_, func, or_, select, union_all
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain import clock
@@ -12,19 +25,27 @@ from core.domain.membership import FOREVER, due_runs
 from core.domain.runs import Runs
 from core.store import tables
 from core.store.membership import intervals
+from core.store.rows import AnyRow
 
-_MAX_BRANCHES = 50
+MAX_BRANCHES = 50
 """Selects in one statement: SQLite refuses more than 500, and PostgreSQL plans hundreds for longer than it runs them."""
 
-_posting = tables.posting.c
-_notification = tables.notification.c
+UserId = str | ColumnElement[str]
+NOW = bindparam("now", type_=tables.UtcDateTime())
+"""The moment, as a parameter of statements that are built once."""
 
 
 def unions(selects: Sequence[Select[Any]]) -> Iterator[Subquery]:
     """All rows of several ordered and limited selects, in as few statements as there may be."""
-    for start in range(0, len(selects), _MAX_BRANCHES):
-        part = selects[start : start + _MAX_BRANCHES]
+    for start in range(0, len(selects), MAX_BRANCHES):
+        part = selects[start : start + MAX_BRANCHES]
         yield union_all(*(select(branch.subquery()) for branch in part)).subquery()
+
+
+def merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
+    """All rows of several ordered and limited selects, by notification, newest first."""
+    rows = [row for union in unions(selects) for row in connection.execute(select(union)).all()]
+    return sorted(rows, key=attrgetter("notification_id"), reverse=True)
 
 
 def due_by_room(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, Runs]:
@@ -40,12 +61,25 @@ def lies_in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:
     )
 
 
-def is_shown() -> ColumnElement[bool]:
-    alive = or_(_notification.expires_at.is_(None), _notification.expires_at > clock.now())
-    return and_(_notification.retracted_at.is_(None), alive)
+def is_due(user_id: UserId, posting: FromClause) -> ColumnElement[bool]:
+    """Whether a membership of the person holds the posting, for statements that meet rooms one by one."""
+    table, at = tables.membership.alias("holding").c, posting.c
+    return exists(
+        select(table.since)
+        .where(table.user_id == user_id, table.room == at.room, table.since < at.offset)
+        .where(or_(table.until.is_(None), table.until >= at.offset))
+        .correlate(posting)
+    )
 
 
-def covering_run(user_id: str, receipt: Receipt, column: ColumnElement[Any]) -> Any:
+def is_shown(notification: FromClause = tables.notification, now: Any = None) -> ColumnElement[bool]:
+    """Whether anybody may see it at this moment, or at `now`."""
+    table = notification.c
+    moment = clock.now() if now is None else now
+    return and_(table.retracted_at.is_(None), or_(table.expires_at.is_(None), table.expires_at > moment))
+
+
+def covering_run(user_id: UserId, receipt: Receipt, column: ColumnElement[Any], posting: FromClause) -> Any:
     """`column` of the only run that can hold the posting's offset: the last one that starts at or before it.
 
     Runs are disjoint, so this is one step into the primary key, however many runs there are.
@@ -53,15 +87,17 @@ def covering_run(user_id: str, receipt: Receipt, column: ColumnElement[Any]) -> 
     table = tables.receipt.c
     return (
         select(column)
-        .where(table.user_id == user_id, table.room == _posting.room, table.receipt == receipt.value)
-        .where(table.first <= _posting.offset)
+        .where(table.user_id == user_id, table.room == posting.c.room, table.receipt == receipt.value)
+        .where(table.first <= posting.c.offset)
         .order_by(table.first.desc())
         .limit(1)
-        .correlate(tables.posting)
+        .correlate(posting)
         .scalar_subquery()
     )
 
 
-def has_receipt(user_id: str, receipt: Receipt) -> ColumnElement[bool]:
-    last = covering_run(user_id, receipt, tables.receipt.c.last)
-    return func.coalesce(last, 0) >= _posting.offset
+def has_receipt(
+    user_id: UserId, receipt: Receipt, posting: FromClause = tables.posting
+) -> ColumnElement[bool]:
+    last = covering_run(user_id, receipt, tables.receipt.c.last, posting)
+    return func.coalesce(last, 0) >= posting.c.offset

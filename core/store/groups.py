@@ -20,7 +20,7 @@ from core.store.notifications import amend_notifications, store_notifications
 from core.store.progress import LockedHead, Progress
 from core.store.retention import do_chore
 from core.store.rows import amendment_json
-from core.store.threads import save_threads, thread_row
+from core.store.threads import fall_back, save_threads, thread_row
 from core.store.workflow import lock_tasks
 
 _MAX_KNOWN_ROOMS = 100_000
@@ -75,7 +75,9 @@ class GroupCommit:
         move_members(connection, (move for progress in units for move in progress.moves), heads)
         write_handovers(connection, units)
         appended = _append(connection, units, heads)
-        clear_contents(connection, _retracted(units))
+        retracted = _retracted(units)
+        clear_contents(connection, [draft.notification_id for draft in retracted])
+        fall_back(connection, retracted)
         for progress in units:
             if progress.unit.chore:
                 progress.results = (do_chore(connection, progress.unit.chore, heads),)
@@ -196,9 +198,9 @@ def _posting_row(posting: Posting) -> dict[str, Any]:
     }
 
 
-def _retracted(units: Sequence[Progress]) -> list[str]:
+def _retracted(units: Sequence[Progress]) -> list[Draft]:
     return [
-        draft.notification_id
+        draft
         for progress in units
         if progress.appends
         for draft in progress.drafts

@@ -1,19 +1,16 @@
 """The inbox on SQL: what is due to a person over their rooms, newest first, and how much of it is unread."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, or_, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, Select, String, and_, bindparam, select
 
-from core.domain import runs
+from core.domain import clock, runs
 from core.domain.inbox import (
-    LATEST,
     MAX_UNREAD,
-    MISSED_CAP,
     InboxCounts,
     InboxFilter,
     InboxItem,
@@ -21,17 +18,17 @@ from core.domain.inbox import (
     InboxState,
     Missed,
     Receipt,
-    ThreadState,
 )
 from core.domain.notifications import Kind
 from core.domain.positions import Position
-from core.domain.rooms import most_personal
 from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
-from core.store.dialects import among
-from core.store.due import covering_run, due_by_room, has_receipt, is_shown, lies_in, unions
-from core.store.rows import AnyRow, notification_from_row
+from core.store.dialects import among, among_named, texts_value
+from core.store.due import due_by_room, merged
+from core.store.items import items
+from core.store.missed import missed
+from core.store.places import Rows
 from core.store.unread import count_without
 
 _posting = tables.posting.c
@@ -66,64 +63,14 @@ class SqlInbox:
 
     async def locate(
         self, user_id: str, rooms: Sequence[str], notification_ids: Iterable[str]
-    ) -> dict[str, dict[str, int]]:
+    ) -> dict[str, Runs]:
         ids = tuple(notification_ids)
         work = partial(_locate, user_id=user_id, rooms=rooms, notification_ids=ids)
         return await self._database.read(work, snapshot=True)
 
     async def missed(self, user_id: str, rooms: Sequence[str], after: Position, through: Position) -> Missed:
-        work = partial(_missed, user_id=user_id, rooms=rooms, after=after, through=through)
+        work = partial(missed, user_id=user_id, rooms=rooms, after=after, through=through)
         return await self._database.read(work, snapshot=True)
-
-
-def _receipt_time(user_id: str, receipt: Receipt) -> Any:
-    table = tables.receipt.c
-    covered = case((table.last >= _posting.offset, table.at))
-    return covering_run(user_id, receipt, covered).label(f"{receipt.value}_at")
-
-
-def _matching(user_id: str, wanted: InboxFilter) -> list[ColumnElement[bool]]:
-    """The conditions of a filter, beside kind, room and due offsets."""
-    living = or_(_posting.thread.is_(None), _thread.last_offset == _posting.offset)
-    conditions = [is_shown(), living if wanted.thread is None else _posting.thread == wanted.thread]
-    if wanted.unread is not None:
-        unread = and_(~has_receipt(user_id, Receipt.READ), or_(_posting.thread.is_(None), _thread.open))
-        conditions.append(unread if wanted.unread else ~unread)
-    if wanted.archived is not None:
-        archived = has_receipt(user_id, Receipt.ARCHIVED)
-        conditions.append(archived if wanted.archived else ~archived)
-    if wanted.type is not None:
-        conditions.append(_notification.type == wanted.type)
-    if wanted.level is not None:
-        conditions.append(_notification.level == wanted.level.value)
-    if wanted.q is not None:
-        conditions.append(
-            or_(
-                _notification.title.icontains(wanted.q, autoescape=True),
-                _notification.content.icontains(wanted.q, autoescape=True),
-            )
-        )
-    return conditions
-
-
-def _candidates(room: str, due: Runs) -> Select[Any]:
-    """The notifications of one room that are due, with their thread where they have one."""
-    with_thread = and_(_thread.room == _posting.room, _thread.thread == _posting.thread)
-    return (
-        select(
-            _posting.room, _posting.offset, _posting.notification_id, _notification.type, _notification.urgent
-        )
-        .join(tables.notification, _notification.id == _posting.notification_id)
-        .outerjoin(tables.room_thread, with_thread)
-        .where(_posting.room == room, lies_in(_posting.offset, due))
-        .where(_posting.kind == Kind.NOTIFICATION.value)
-    )
-
-
-def _merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
-    """All rows of several ordered and limited selects, by notification, newest first."""
-    rows = [row for union in unions(selects) for row in connection.execute(select(union))]
-    return sorted(rows, key=lambda row: str(row.notification_id), reverse=True)
 
 
 def _page(
@@ -140,157 +87,77 @@ def _page(
         if wanted.room in (None, room)
         and (wanted.project is None or f"{room}:".startswith(f"project:{wanted.project}:"))
     ]
-    matching = _matching(user_id, wanted)
+    due = due_by_room(connection, user_id, chosen)
+    rows = Rows(connection, user_id, tuple(due))
+    selects = [some for room, offsets in due.items() for some in rows.wanted(room, offsets, wanted)]
     if cursor is not None:
-        matching.append(_posting.notification_id < cursor)
-    found = _merged(
-        connection,
-        [
-            _candidates(room, due).where(*matching).order_by(_posting.notification_id.desc()).limit(limit + 1)
-            for room, due in due_by_room(connection, user_id, chosen).items()
-        ],
-    )
-    ids = list(dict.fromkeys(row.notification_id for row in found))
-    more = len(ids) > limit
-    shown = set(ids[:limit])
-    items = _items(connection, user_id, [row for row in found if row.notification_id in shown])
-    return InboxPage(items, ids[limit - 1] if more else None)
-
-
-def _items(connection: Connection, user_id: str, found: Sequence[AnyRow]) -> tuple[InboxItem, ...]:
-    """The items for (room, offset, notification_id) rows, in their order, each notification once."""
-    places: dict[str, dict[str, int]] = {}
-    for row in found:
-        places.setdefault(row.notification_id, {})[row.room] = row.offset
-    if not places:
-        return ()
-    nearest = {nid: most_personal(rooms) for nid, rooms in places.items()}
-    statement = (
-        select(
-            *tables.notification_content,
-            _posting.room,
-            _thread.open.label("thread_open"),
-            _thread_length().label("thread_count"),
-            *(_receipt_time(user_id, receipt) for receipt in Receipt),
-        )
-        .select_from(tables.posting)
-        .join(tables.notification, _notification.id == _posting.notification_id)
-        .outerjoin(tables.room_thread, and_(_thread.room == _posting.room, _thread.thread == _posting.thread))
-        .where(
-            or_(
-                *(
-                    and_(_posting.room == nearest[nid], _posting.offset == places[nid][nearest[nid]])
-                    for nid in places
-                )
-            )
-        )
-    )
-    rows = {row.content_id: row for row in connection.execute(statement)}
-    return tuple(
-        _item_from_row(rows[nid], nearest[nid], rooms) for nid, rooms in places.items() if nid in rows
-    )
-
-
-def _thread_length() -> Any:
-    """How many notifications the posting's thread has in its room; 0 without a thread."""
-    other = tables.posting.alias("of_thread").c
-    return (
-        select(func.count())
-        .where(other.room == _posting.room, other.thread == _posting.thread)
-        .where(other.kind == Kind.NOTIFICATION.value)
-        .correlate(tables.posting)
-        .scalar_subquery()
-    )
-
-
-def _item_from_row(row: AnyRow, room: str, offsets: Mapping[str, int]) -> InboxItem:
-    notification = notification_from_row(row)
-    thread = None
-    if notification.thread is not None:
-        thread = ThreadState(notification.thread, row.thread_count, bool(row.thread_open))
-    return InboxItem(
-        notification=notification,
-        room=room,
-        offset=offsets[room],
-        rooms=tuple(sorted(offsets)),
-        thread=thread,
-        seen_at=row.seen_at,
-        read_at=row.read_at,
-        archived_at=row.archived_at,
-    )
+        selects = [some.where(_posting.notification_id < cursor) for some in selects]
+    newest = [some.order_by(_posting.notification_id.desc()).limit(limit + 1) for some in selects]
+    ids = list(dict.fromkeys(row.notification_id for row in merged(connection, newest)))
+    shown = items(connection, user_id, due, ids[:limit], history=wanted.thread is not None)
+    return InboxPage(shown, ids[limit - 1] if len(ids) > limit else None)
 
 
 def _item(
     connection: Connection, user_id: str, rooms: Sequence[str], notification_id: str
 ) -> InboxItem | None:
     due = due_by_room(connection, user_id, rooms)
-    selects = [
-        _candidates(room, offsets).where(is_shown(), _posting.notification_id == notification_id)
-        for room, offsets in due.items()
-    ]
-    items = _items(connection, user_id, _merged(connection, selects))
-    return items[0] if items else None
+    found = items(connection, user_id, due, [notification_id])
+    return found[0] if found and found[0].notification.is_shown_at(clock.now()) else None
 
 
 def _locate(
     connection: Connection, user_id: str, rooms: Sequence[str], notification_ids: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    if not notification_ids:
-        return {}
+) -> dict[str, Runs]:
     due = due_by_room(connection, user_id, rooms)
-    statement = select(_posting.room, _posting.offset, _posting.notification_id).where(
-        _posting.notification_id.in_(notification_ids),
-        _posting.room.in_(tuple(due)),
+    sent = select(_posting.room, _posting.offset).where(
+        among(connection, _posting.notification_id, notification_ids),
+        among(connection, _posting.room, due),
         _posting.kind == Kind.NOTIFICATION.value,
     )
-    places: dict[str, dict[str, int]] = {}
-    for row in connection.execute(statement):
-        if runs.contains(due[row.room], row.offset):
-            places.setdefault(row.notification_id, {})[row.room] = row.offset
-    return places
+    offsets: dict[str, list[int]] = {}
+    for statement in (sent, _behind(connection, due, notification_ids)):
+        for row in connection.execute(statement):
+            if runs.contains(due[row.room], row.offset):
+                offsets.setdefault(row.room, []).append(row.offset)
+    return {room: runs.of_offsets(found) for room, found in offsets.items()}
 
 
-def _missed(
-    connection: Connection, user_id: str, rooms: Sequence[str], after: Position, through: Position
-) -> Missed:
-    windows = {
-        room: runs.intersect(due, ((after.get(room, 0) + 1, through.get(room, 0)),))
-        for room, due in due_by_room(connection, user_id, rooms).items()
-    }
-    found = _merged(
-        connection,
-        [
-            _candidates(room, window).where(is_shown()).order_by(_posting.offset.desc()).limit(MISSED_CAP + 1)
-            for room, window in windows.items()
-            if window
-        ],
-    )
-    first: dict[str, AnyRow] = {}
-    for row in found:
-        first.setdefault(row.notification_id, row)
-    counted = dict(islice(first.items(), MISSED_CAP))
-    newest = set(islice(first, LATEST))
-    return Missed(
-        total=len(counted),
-        capped=len(first) > MISSED_CAP,
-        by_type=Counter(row.type for row in counted.values()),
-        by_room=Counter(row.room for row in found if row.notification_id in counted),
-        urgent=sum(row.urgent for row in counted.values()),
-        latest=_items(connection, user_id, [row for row in found if row.notification_id in newest]),
+def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iterable[str]) -> Select[Any]:
+    """Where the notifications' threads stand at something older: it is behind them in the same row of the inbox."""
+    older = tables.posting.alias("older")
+    return (
+        select(older.c.room, older.c.offset)
+        .join(tables.room_thread, _thread.thread == _notification.thread)
+        .join(older, and_(older.c.room == _thread.room, older.c.offset == _thread.last_offset))
+        .where(among(connection, _notification.id, notification_ids), among(connection, _thread.room, rooms))
+        .where(older.c.notification_id < _notification.id)
     )
 
 
 def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
-    room = tables.room.c
-    heads = connection.execute(select(room.name, room.head).where(among(connection, room.name, rooms))).all()
-    position = dict.fromkeys(rooms, 0) | {row.name: row.head for row in heads}
+    dialect = connection.dialect.name
+    values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
+    rows = connection.execute(_heads(dialect), values).all()
+    due = due_by_room(connection, user_id, rooms)
+    without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
     return InboxState(
-        unread=count_without(connection, user_id, rooms, Receipt.READ),
-        unseen=count_without(connection, user_id, rooms, Receipt.SEEN),
-        version=_version(connection, user_id),
-        epoch=connection.execute(select(tables.log.c.epoch)).scalar_one(),
-        position=position,
+        unread=without[Receipt.READ],
+        unseen=without[Receipt.SEEN],
+        version=rows[0].version or 0,
+        epoch=rows[0].epoch,
+        position=dict.fromkeys(rooms, 0) | {row.name: row.head for row in rows if row.name is not None},
     )
+
+
+@cache
+def _heads(dialect: str) -> Select[Any]:
+    """The heads of those rooms that exist, each beside the inbox's version and the epoch: a row at least."""
+    room, inbox = tables.room.c, tables.inbox.c
+    version = select(inbox.version).where(inbox.user_id == bindparam("user_id", type_=String))
+    return select(
+        room.name, room.head, tables.log.c.epoch, version.scalar_subquery().label("version")
+    ).select_from(tables.log.outerjoin(tables.room, among_named(dialect, room.name, "rooms")))
 
 
 def _version(connection: Connection, user_id: str) -> int:
@@ -299,22 +166,25 @@ def _version(connection: Connection, user_id: str) -> int:
 
 
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
-    def count(*conditions: ColumnElement[bool]) -> Counter[str]:
-        selects = [
-            _candidates(room, due).where(*conditions).order_by(_posting.offset.desc()).limit(MAX_UNREAD)
-            for room, due in due_by_room(connection, user_id, rooms).items()
-        ]
-        types = {row.notification_id: row.type for row in _merged(connection, selects)}
+    due = due_by_room(connection, user_id, rooms)
+    rows = Rows(connection, user_id, tuple(due))
+
+    def count(selects: Iterable[Select[Any]]) -> Counter[str]:
+        newest = [some.order_by(_posting.notification_id.desc()).limit(MAX_UNREAD) for some in selects]
+        types = {row.notification_id: row.type for row in merged(connection, newest)}
         return Counter(list(types.values())[:MAX_UNREAD])
 
-    present = _matching(user_id, InboxFilter(archived=False))
-    by_type = count(*present)
+    def wanted(filter_: InboxFilter) -> Iterator[Select[Any]]:
+        return chain.from_iterable(rows.wanted(room, offsets, filter_) for room, offsets in due.items())
+
+    without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
+    by_type = count(wanted(InboxFilter(archived=False)))
     return InboxCounts(
         all=by_type.total(),
-        unread=count_without(connection, user_id, rooms, Receipt.READ),
-        unseen=count_without(connection, user_id, rooms, Receipt.SEEN),
-        todo=count(*present, _thread.open).total(),
-        archived=count(*_matching(user_id, InboxFilter(archived=True))).total(),
+        unread=without[Receipt.READ],
+        unseen=without[Receipt.SEEN],
+        todo=count(rows.open_threads(room, offsets) for room, offsets in due.items()).total(),
+        archived=count(wanted(InboxFilter(archived=True))).total(),
         by_type=by_type,
         version=_version(connection, user_id),
     )

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, FromClause, delete, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain import runs
 from core.domain.inbox import Mark, Receipt
+from core.domain.notifications import Kind
 from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.dialects import insert
+from core.store.dialects import insert, runs_table, runs_values
 from core.store.done import Done
+
+_posting = tables.posting.c
 
 
 def mark(connection: Connection, change: Mark) -> Done:
@@ -23,10 +27,55 @@ def mark(connection: Connection, change: Mark) -> Done:
         index_elements=["user_id"], set_={"version": tables.inbox.c.version + 1}
     ).returning(tables.inbox.c.version)
     version = connection.execute(raised, {"user_id": change.user_id, "version": 1}).scalar_one()
-    for room, offsets in sorted(change.runs.items()):
+    for room, marked in sorted(change.runs.items()):
+        offsets = _widened(connection, room, marked) if change.given else marked
         for receipt in change.receipt.implied if change.given else _undone(change.receipt):
             _mark_room(connection, change, room, receipt, offsets)
     return Done(version)
+
+
+def _widened(connection: Connection, room: str, offsets: Runs) -> Runs:
+    """The runs with the updates, retractions and settlements that touch them: there is nothing to read in those, and what
+    is read one by one becomes one run all the same, so that whoever counts what is unread has few gaps to look into.
+    """
+    dialect = connection.dialect.name
+    run = runs_table(dialect, "run")
+    head = select(tables.room.c.head).where(tables.room.c.name == room).scalar_subquery()
+    rows = connection.execute(
+        select(
+            run.c.first,
+            run.c.last,
+            _nearest(
+                _posting.offset.between(run.c.first - _TOUCHING, run.c.first - 1), _posting.offset.desc(), run
+            ),
+            _nearest(_posting.offset.between(run.c.last + 1, run.c.last + _TOUCHING), _posting.offset, run),
+            head,
+        ),
+        runs_values(dialect, "run", {room: offsets}),
+    )
+    return runs.normalise(
+        (
+            min(first, max(1, first - _TOUCHING) if before is None else before + 1),
+            max(last, min(head or 0, last + _TOUCHING) if after is None else after - 1),
+        )
+        for first, last, before, after, head in rows
+    )
+
+
+def _nearest(where: ColumnElement[bool], order: ColumnElement[Any], run: FromClause) -> Any:
+    """The offset of the first notification there."""
+    return (
+        select(_posting.offset)
+        .where(_posting.room == run.c.room, _posting.kind == Kind.NOTIFICATION.value, where)
+        .order_by(order)
+        .limit(1)
+        .correlate(run)
+        .scalar_subquery()
+    )
+
+
+_TOUCHING = 100
+"""How far to look for a notification on either side."""
 
 
 def _undone(receipt: Receipt) -> tuple[Receipt, ...]:

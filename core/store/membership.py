@@ -1,12 +1,14 @@
 """Membership on SQL: intervals opened and closed under the heads' locks, and who moved since a hub last looked."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Select, and_, or_, select, update
+from sqlalchemy import Connection, Select, String, and_, bindparam, or_, select, update
 
 from core.domain.membership import Interval, RoomChanges, due_runs
 from core.store import tables
-from core.store.dialects import among, insert
+from core.store.dialects import among, among_named, insert, texts_value
 from core.store.done import Moves
 from core.store.progress import LockedHead
 
@@ -67,12 +69,21 @@ def _mark_changed(connection: Connection, user_id: str, room: str, head: LockedH
 
 def intervals(connection: Connection, user_id: str, rooms: Sequence[str]) -> tuple[Interval, ...]:
     """The person's membership of these rooms, closed intervals included."""
-    rows = connection.execute(
+    dialect = connection.dialect.name
+    values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
+    rows = connection.execute(_intervals(dialect), values)
+    return tuple(Interval(row.room, row.since, row.until) for row in rows)
+
+
+@cache
+def _intervals(dialect: str) -> Select[Any]:
+    """Built once: every look at an inbox begins with it."""
+    return (
         select(_membership.room, _membership.since, _membership.until)
-        .where(_membership.user_id == user_id, among(connection, _membership.room, rooms))
+        .where(_membership.user_id == bindparam("user_id", type_=String))
+        .where(among_named(dialect, _membership.room, "rooms"))
         .order_by(_membership.room, _membership.since)
     )
-    return tuple(Interval(row.room, row.since, row.until) for row in rows)
 
 
 def changes_since(connection: Connection, known: Mapping[str, int]) -> dict[str, RoomChanges]:

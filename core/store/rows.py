@@ -35,7 +35,7 @@ def posting_from_row(row: AnyRow, now: datetime) -> Posting:
     """A posting from its columns beside `tables.notification_content`, without content that is hidden at `now`."""
     notification = notification_from_row(row)
     is_shown = notification.is_shown_at(now)
-    amendment = _amendment(row.amendment)
+    amendment = amendment_from_json(row.amendment)
     if amendment and row.kind == Kind.UPDATE and not is_shown:
         amendment = Amendment(amendment.by)
     return Posting(
@@ -84,7 +84,7 @@ def amendment_json(amendment: Amendment | None) -> dict[str, Any] | None:
     return {"by": by, "set": dict(amendment.set)}
 
 
-def _amendment(stored: dict[str, Any] | None) -> Amendment | None:
+def amendment_from_json(stored: dict[str, Any] | None) -> Amendment | None:
     if stored is None:
         return None
     by = stored["by"]

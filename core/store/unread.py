@@ -1,98 +1,154 @@
 """How much a person has not seen or read: counted over the gaps between their receipts only."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from itertools import product
+from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, FromClause, Integer, Select, String, and_, bindparam, func, select
 
-from core.domain import runs
+from core.domain import clock, runs
 from core.domain.inbox import MAX_UNREAD, Receipt
 from core.domain.membership import FOREVER
 from core.domain.notifications import Kind
-from core.domain.runs import Runs
+from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.due import due_by_room, has_receipt, is_shown, lies_in, unions
+from core.store.dialects import for_each, runs_table, runs_values
+from core.store.due import MAX_BRANCHES, NOW, has_receipt, is_shown, unions
 
-_MAX_RUNS = 250
-"""Runs of receipts read of one room when counting: their gaps are spelled out in the statement, which may not be long."""
+_MAX_RUNS = MAX_UNREAD + 20
+"""Runs of receipts read of one room: marking leaves no gap without a notification, so few more are needed."""
 
 _posting = tables.posting.c
 _notification = tables.notification.c
 _thread = tables.room_thread.c
+_receipt = tables.receipt.c
+_USER_ID = bindparam("user_id", type_=String)
 
 
-@dataclass(frozen=True, slots=True)
-class _Gaps:
-    """The due offsets of one room without a receipt: all of `known`, and some of `below`, to be asked one by one."""
-
-    known: Runs
-    below: Runs
-
-    def hold(self, column: ColumnElement[int], user_id: str, receipt: Receipt) -> ColumnElement[bool]:
-        if not self.below:
-            return lies_in(column, self.known)
-        below = and_(lies_in(column, self.below), ~has_receipt(user_id, receipt))
-        return or_(lies_in(column, self.known), below) if self.known else below
-
-
-def count_without(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> int:
-    """Open threads and single notifications that are due and have no such receipt, each once, up to 100.
+def count_without(
+    connection: Connection, user_id: str, due: Mapping[str, Runs], *receipts: Receipt
+) -> dict[Receipt, int]:
+    """Open threads and single notifications among the due offsets without each receipt, each once, up to 100.
 
     Walks only the gaps between the runs of receipts, and threads only by their newest entry: what is read,
     and how long a thread grew, costs nothing.
     """
-    gaps = _gaps(connection, user_id, rooms, receipt)
-    if not gaps:
-        return 0
-    singles = [
+    gaps = _gaps(connection, user_id, due, receipts)
+    counts: dict[Receipt, int] = {}
+    for receipt in receipts:
+        # Mostly the same is unseen as is unread.
+        alike = next((other for other in counts if not gaps[other][1] and gaps[other] == gaps[receipt]), None)
+        counts[receipt] = counts[alike] if alike else _count(connection, user_id, receipt, *gaps[receipt])
+    return counts
+
+
+def _gaps(
+    connection: Connection, user_id: str, due: Mapping[str, Runs], receipts: Sequence[Receipt]
+) -> dict[Receipt, tuple[dict[str, Runs], dict[str, Runs]]]:
+    """The due offsets of each room: those known to lack the receipt, and those below, to be asked one by one."""
+    given = _newest_runs(connection, user_id, due, receipts)
+    gaps = {}
+    for receipt in receipts:
+        known, below = {}, {}
+        for room, offsets in due.items():
+            taken = given.get((room, receipt), [])
+            cut = min(first for first, _ in taken) if len(taken) == _MAX_RUNS else 1
+            known[room] = runs.subtract(runs.intersect(offsets, ((cut, FOREVER),)), taken)[::-1]
+            below[room] = runs.intersect(offsets, ((1, cut - 1),))
+        gaps[receipt] = _filled(known), _filled(below)
+    return gaps
+
+
+def _newest_runs(
+    connection: Connection, user_id: str, rooms: Collection[str], receipts: Sequence[Receipt]
+) -> dict[tuple[str, str], list[Run]]:
+    given: dict[tuple[str, str], list[Run]] = {}
+    pairs = list(product(rooms, receipts))
+    for start in range(0, len(pairs), MAX_BRANCHES):
+        part = pairs[start : start + MAX_BRANCHES]
+        values = {f"room_{at}": room for at, (room, _) in enumerate(part)}
+        values |= {f"receipt_{at}": receipt.value for at, (_, receipt) in enumerate(part)}
+        rows = connection.execute(_newest_of_each(len(part)), {"user_id": user_id, **values})
+        for room, receipt, first, last in rows.all():
+            given.setdefault((room, receipt), []).append((first, last))
+    return given
+
+
+@cache
+def _newest_of_each(number: int) -> Select[Any]:
+    """The newest runs of so many pairs of a room and a receipt; built once, since that takes longer than to run it."""
+    newest = [
+        select(_receipt.room, _receipt.receipt, _receipt.first, _receipt.last)
+        .where(_receipt.user_id == _USER_ID, _receipt.room == bindparam(f"room_{at}", type_=String))
+        .where(_receipt.receipt == bindparam(f"receipt_{at}", type_=String))
+        .order_by(_receipt.first.desc())
+        .limit(_MAX_RUNS)
+        for at in range(number)
+    ]
+    (found,) = unions(newest)
+    return select(found)
+
+
+def _filled(by_room: Mapping[str, Runs]) -> dict[str, Runs]:
+    return {room: offsets for room, offsets in by_room.items() if offsets}
+
+
+def _count(
+    connection: Connection,
+    user_id: str,
+    receipt: Receipt,
+    known: Mapping[str, Runs],
+    below: Mapping[str, Runs],
+) -> int:
+    """The threads and single notifications in the known gaps, and if they are few also those below without the receipt."""
+    counted = 0
+    for parts in ((known,), (known, below)):
+        if parts[-1] and counted < MAX_UNREAD:
+            dialect = connection.dialect.name
+            values: dict[str, Any] = {"user_id": user_id, "now": clock.now()}
+            for name, by_room in zip(_PARTS, parts, strict=False):
+                # Each may stand in every room.
+                values |= {f"{name}_limit": MAX_UNREAD * len(by_room), **runs_values(dialect, name, by_room)}
+            counted = connection.execute(
+                _counting(dialect, receipt, _PARTS[: len(parts)]), values
+            ).scalar_one()
+    return min(counted, MAX_UNREAD)
+
+
+_PARTS = ("known", "below")
+
+
+@cache
+def _counting(dialect: str, receipt: Receipt, parts: tuple[str, ...]) -> Select[Any]:
+    """How many there are, each once, or at least `MAX_UNREAD`; built once like the other."""
+    selects: list[Select[Any]] = []
+    for part in parts:
+        gap = runs_table(dialect, part)
+        lacking = [~has_receipt(_USER_ID, receipt)] if part == "below" else []
+        for inside in (_singles(gap), _threads(gap)):
+            each = for_each(dialect, gap, inside.where(*lacking).limit(MAX_UNREAD))
+            selects.append(each.limit(bindparam(f"{part}_limit", type_=Integer)))
+    (found,) = unions(selects)
+    return select(func.count(found.c.key.distinct()))
+
+
+def _singles(gap: FromClause) -> Select[Any]:
+    return (
         select(_posting.notification_id.label("key"))
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_posting.room == room, _posting.thread.is_(None), gap.hold(_posting.offset, user_id, receipt))
-        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown())
-        .limit(MAX_UNREAD)
-        for room, gap in gaps.items()
-    ]
+        .where(_posting.room == gap.c.room, _posting.offset.between(gap.c.first, gap.c.last))
+        .where(_posting.thread.is_(None), _posting.kind == Kind.NOTIFICATION.value, is_shown(now=NOW))
+    )
+
+
+def _threads(gap: FromClause) -> Select[Any]:
     at_newest = and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset)
-    threads = [
+    return (
         select(_thread.thread.label("key"))
+        .select_from(tables.room_thread)
         .join(tables.posting, at_newest)
         .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_thread.room == room, _thread.open, gap.hold(_thread.last_offset, user_id, receipt))
-        .where(is_shown())
-        .limit(MAX_UNREAD)
-        for room, gap in gaps.items()
-    ]
-    keys: set[str] = set()
-    for union in unions((*singles, *threads)):
-        keys.update(connection.execute(select(union.c.key).distinct().limit(MAX_UNREAD)).scalars())
-        if len(keys) >= MAX_UNREAD:
-            break
-    return min(len(keys), MAX_UNREAD)
-
-
-def _gaps(connection: Connection, user_id: str, rooms: Sequence[str], receipt: Receipt) -> dict[str, _Gaps]:
-    """The due offsets of each room without the receipt."""
-    due = due_by_room(connection, user_id, rooms)
-    table = tables.receipt.c
-    newest = [
-        select(table.room, table.first, table.last)
-        .where(table.user_id == user_id, table.room == room, table.receipt == receipt.value)
-        .order_by(table.first.desc())
-        .limit(_MAX_RUNS)
-        for room in due
-    ]
-    if not newest:
-        return {}
-    given: dict[str, list[tuple[int, int]]] = {}
-    for row in (row for union in unions(newest) for row in connection.execute(select(union))):
-        given.setdefault(row.room, []).append((row.first, row.last))
-    gaps = {}
-    for room, offsets in due.items():
-        taken = given.get(room, [])
-        cut = min(first for first, _ in taken) if len(taken) == _MAX_RUNS else 1
-        known = runs.subtract(runs.intersect(offsets, ((cut, FOREVER),)), taken)
-        below = runs.intersect(offsets, ((1, cut - 1),))
-        if known or below:
-            gaps[room] = _Gaps(known, below)
-    return gaps
+        .where(_thread.room == gap.c.room, _thread.last_offset.between(gap.c.first, gap.c.last))
+        .where(_thread.open, is_shown(now=NOW))
+    )

@@ -96,6 +96,22 @@ async def test_delivery_goes_on_without_redis_and_nobody_is_unready(
         assert (await readiness(here))[0] == 200
 
 
+async def test_what_is_settled_without_redis_leaves_the_list_on_the_other_server_within_two_seconds(
+    pair: list[ServerProcess], redis_server: RedisServer
+):
+    async with admin_and_listener(pair) as (admin, wire), logged_in(pair[1].url, "zhangsan") as zhangsan:
+        await admin.publish("project:1", title="waiting", thread="task:17")
+        await titles(wire, 1)
+        await asyncio.to_thread(redis_server.kill)
+        await admin.publish("project:1", title="done", thread="task:17", settles=True)
+        await wire.until(lambda: len(wire.of("notification")) == 2, "settled", within_s=2)
+        _, inbox = await zhangsan.call("GET", "inbox")
+    assert inbox["unread"] == 0
+    (item,) = inbox["items"]
+    assert (item["title"], item["thread"]["count"], item["thread"]["open"]) == ("done", 2, False)
+    assert item["thread"]["settled_by"] == {"id": "4", "name": admin.user["name"]}
+
+
 async def freeze(redis: RedisServer) -> None:
     redis.freeze()
 

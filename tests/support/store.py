@@ -15,7 +15,7 @@ from core.domain import clock
 from core.domain.identity import AddUser
 from core.domain.ids import new_id
 from core.domain.inbox import Mark, Receipt
-from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
+from core.domain.notifications import Actor, Amendment, Draft, Kind, Level, Notification
 from core.domain.retention import Chore, ClearExpired, Prune
 from core.domain.runs import Run
 from core.ports.log import Appended, Unit
@@ -38,6 +38,7 @@ def draft(
     content: str = "",
     data: dict[str, Any] | None = None,
     expires_at: datetime | None = None,
+    actor: Actor | None = None,
 ) -> Draft:
     """A draft of a notification; `body` stands for all that the hash is made over."""
     now = clock.now()
@@ -52,7 +53,7 @@ def draft(
         link=None,
         thread=thread,
         settles=settles,
-        actor=None,
+        actor=actor,
         sender=sender,
         created_at=now,
         expires_at=expires_at,
@@ -70,7 +71,12 @@ def draft(
 
 
 def amendment(
-    kind: Kind, notification_id: str, *rooms: str, thread: str | None = None, **changes: Any
+    kind: Kind,
+    notification_id: str,
+    *rooms: str,
+    thread: str | None = None,
+    by: Actor | None = None,
+    **changes: Any,
 ) -> Draft:
     """An update, retraction or settlement of a notification that is stored."""
     return Draft(
@@ -79,7 +85,7 @@ def amendment(
         rooms=rooms,
         thread=thread,
         created_at=clock.now(),
-        amendment=Amendment(set=changes),
+        amendment=Amendment(by=by, set=changes),
     )
 
 

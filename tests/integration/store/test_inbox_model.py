@@ -1,17 +1,19 @@
 """The inbox against a model of it in plain dictionaries, over random histories."""
 
 import itertools
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.domain import clock
-from core.domain.inbox import InboxFilter, Receipt
-from core.domain.notifications import Kind, Level
-from core.domain.rooms import most_personal
+from core.domain import clock, runs
+from core.domain.inbox import InboxFilter, InboxItem, Receipt
+from core.domain.notifications import Actor, Draft, Kind, Level
+from core.domain.runs import Run
 from core.store.inbox import SqlInbox
+from tests.support.inbox_model import Posted, Settle, World
 from tests.support.store import amendment, draft, join, mark, prune, unit
 
 ROOMS = range(4)
@@ -22,103 +24,10 @@ TITLES = ("Task one", "TASK two", "100% of _it")
 _worlds = itertools.count(1)
 
 
-@dataclass
-class Posted:
-    """A notification as the model has it."""
-
-    id: str
-    offsets: dict[str, int]
-    type: str
-    level: Level
-    title: str
-    thread: str | None
-    shown: bool
-    retracted: bool = False
-
-
-@dataclass
-class Thread:
-    last: int
-    open: bool
-
-
-@dataclass
-class World:
-    """Everything that the store should know of one person, in the most naive form."""
-
-    user_id: str
-    rooms: list[str]
-    due: dict[str, tuple[int, int | None]]
-    heads: dict[str, int] = field(default_factory=dict)
-    floors: dict[str, int] = field(default_factory=dict)
-    posted: list[Posted] = field(default_factory=list)
-    threads: dict[tuple[str, str], Thread] = field(default_factory=dict)
-    receipts: dict[Receipt, set[tuple[str, int]]] = field(default_factory=lambda: {r: set() for r in Receipt})
-    version: int = 0
-
-    def is_due(self, room: str, offset: int) -> bool:
-        since, until = self.due[room]
-        return since < offset and (until is None or offset <= until)
-
-    def has(self, receipt: Receipt, room: str, offset: int) -> bool:
-        return (room, offset) in self.receipts[receipt]
-
-    def next_offset(self, room: str) -> int:
-        self.heads[room] = self.heads.get(room, 0) + 1
-        return self.heads[room]
-
-    def matches(self, wanted: InboxFilter, one: Posted, room: str) -> bool:
-        offset = one.offsets[room]
-        thread = self.threads.get((room, one.thread)) if one.thread else None
-        is_unread = not self.has(Receipt.READ, room, offset) and (thread is None or thread.open)
-        return (
-            one.shown
-            and self.is_due(room, offset)
-            and wanted.room in (None, room)
-            and (wanted.project is None or room.split(":")[:2] == ["project", wanted.project])
-            and (one.thread == wanted.thread if wanted.thread else thread is None or thread.last == offset)
-            and wanted.unread in (None, is_unread)
-            and wanted.archived in (None, self.has(Receipt.ARCHIVED, room, offset))
-            and wanted.type in (None, one.type)
-            and wanted.level in (None, one.level)
-            and (wanted.q or "").lower() in one.title.lower()
-        )
-
-    def page(self, wanted: InboxFilter) -> list[tuple]:
-        found = []
-        for one in sorted(self.posted, key=lambda one: one.id, reverse=True):
-            rooms = sorted(room for room in one.offsets if self.matches(wanted, one, room))
-            if rooms:
-                nearest = most_personal(rooms)
-                offset = one.offsets[nearest]
-                thread = self.threads[nearest, one.thread] if one.thread else None
-                count = sum(o.thread == one.thread and nearest in o.offsets for o in self.posted)
-                found.append(
-                    (
-                        one.id,
-                        tuple(rooms),
-                        nearest,
-                        offset,
-                        (one.thread, count, thread.open) if thread else None,
-                        tuple(self.has(receipt, nearest, offset) for receipt in Receipt),
-                    )
-                )
-        return found
-
-    def without(self, receipt: Receipt) -> int:
-        keys = set()
-        for one in self.posted:
-            for room, offset in one.offsets.items():
-                thread = self.threads.get((room, one.thread)) if one.thread else None
-                counts = thread is None or (thread.open and thread.last == offset)
-                if one.shown and counts and self.is_due(room, offset) and not self.has(receipt, room, offset):
-                    keys.add(one.thread or one.id)
-        return len(keys)
-
-
 async def publish(world: World, log, rooms, content, thread, *, settles, expired) -> None:
     type_, level, title = content
     names = [world.rooms[at] for at in sorted(rooms)]
+    actor = _person(world)
     made = draft(
         *names,
         type_=type_,
@@ -126,14 +35,27 @@ async def publish(world: World, log, rooms, content, thread, *, settles, expired
         title=title,
         thread=thread,
         settles=settles,
+        actor=actor,
         expires_at=clock.now() + timedelta(hours=-1 if expired else 1),
     )
-    await log.commit(unit(made))
+    await log.commit(unit(_at_its_step(world, made)))
     offsets = {room: world.next_offset(room) for room in names}
-    world.posted.append(Posted(made.notification_id, offsets, type_, level, title, thread, not expired))
-    for room, offset in offsets.items():
-        if thread:
-            world.threads[room, thread] = Thread(offset, not settles)
+    settled = world.step if settles else None
+    posted = Posted(
+        made.notification_id, offsets, type_, level, title, thread, not expired, settled, actor.name
+    )
+    world.posted.append(posted)
+
+
+def _person(world: World) -> Actor:
+    """Whoever acts in this step, and in no other."""
+    world.step += 1
+    return Actor(f"a{world.step}", f"a{world.step}")
+
+
+def _at_its_step(world: World, made: Draft) -> Draft:
+    """The same a second later for each step: which of two came later does not hang on how quick the test is."""
+    return replace(made, created_at=made.created_at + timedelta(seconds=world.step))
 
 
 async def amend(world: World, log, at: int, kind: Kind) -> None:
@@ -141,13 +63,15 @@ async def amend(world: World, log, at: int, kind: Kind) -> None:
         return
     one = world.posted[at % len(world.posted)]
     changes = {"title": "Task new"} if kind is Kind.UPDATE else {}
-    await log.commit(unit(amendment(kind, one.id, *one.offsets, thread=one.thread, **changes)))
+    by = _person(world)
+    made = amendment(kind, one.id, *one.offsets, thread=one.thread, by=by, **changes)
+    await log.commit(unit(_at_its_step(world, made)))
     if one.retracted and kind is Kind.UPDATE:
         return
     for room in one.offsets:
-        world.next_offset(room)
-        if kind is Kind.SETTLE and (room, one.thread) in world.threads:
-            world.threads[room, one.thread].open = False
+        offset = world.next_offset(room)
+        if kind is Kind.SETTLE:
+            world.settles.append(Settle(room, offset, one.thread, by.name, world.step))
     one.retracted |= kind is Kind.RETRACT
     one.shown &= not one.retracted
     one.title = changes.get("title", one.title)
@@ -161,20 +85,20 @@ async def drop(world: World, log, room: int, number: int) -> None:
     for one in world.posted:
         if one.offsets.get(name, floor + 1) <= floor:
             del one.offsets[name]
-    world.threads = {
-        key: thread for key, thread in world.threads.items() if key[0] != name or thread.last > floor
-    }
 
 
 async def give(
-    world: World, log, receipt: Receipt, where: dict[str, tuple[int, int]], *, given: bool
+    world: World, log, receipt: Receipt, where: Mapping[str, Iterable[Run]], *, given: bool
 ) -> None:
-    committed = await log.commit(
-        mark(world.user_id, receipt, {room: [run] for room, run in where.items()}, given=given)
-    )
+    committed = await log.commit(mark(world.user_id, receipt, dict(where), given=given))
     world.version += 1
     assert committed.results == (world.version,)
-    places = {(room, offset) for room, (first, last) in where.items() for offset in range(first, last + 1)}
+    places = {
+        (room, offset)
+        for room, marked in where.items()
+        for first, last in marked
+        for offset in range(first, last + 1)
+    }
     for other in Receipt:
         if given and other in receipt.implied:
             world.receipts[other] |= places
@@ -183,15 +107,17 @@ async def give(
 
 
 async def mark_one(world: World, log, at: int, receipt: Receipt, *, given: bool) -> None:
+    """As the service does when a person marks a notification by its id."""
     if world.posted:
-        one = world.posted[at % len(world.posted)]
-        await give(world, log, receipt, {room: (o, o) for room, o in one.offsets.items()}, given=given)
+        located = world.located(world.posted[at % len(world.posted)])
+        where = {room: runs.of_offsets(offsets) for room, offsets in located.items()}
+        await give(world, log, receipt, where, given=given)
 
 
 async def mark_run(
     world: World, log, room: int, run: tuple[int, int], receipt: Receipt, *, given: bool
 ) -> None:
-    await give(world, log, receipt, {world.rooms[room]: run}, given=given)
+    await give(world, log, receipt, {world.rooms[room]: [run]}, given=given)
 
 
 amounts = st.integers(0, 30)
@@ -255,7 +181,9 @@ def seen(item) -> tuple:
         item.rooms,
         item.room,
         item.offset,
-        (thread.key, thread.count, thread.open) if thread else None,
+        (thread.key, thread.count, thread.open, by.name if (by := thread.settled_by) else None)
+        if thread
+        else None,
         tuple(at is not None for at in (item.seen_at, item.read_at, item.archived_at)),
     )
 
@@ -277,6 +205,7 @@ async def check(world: World, inbox: SqlInbox, limit: int, asked: set[int]) -> N
             break
         assert len(page.items) == limit
     assert [seen(item) for item in paged] == world.page(InboxFilter())
+    await check_agreement(world, inbox, paged)
 
     state = await inbox.state(world.user_id, world.rooms)
     counts = await inbox.counts(world.user_id, world.rooms)
@@ -286,6 +215,7 @@ async def check(world: World, inbox: SqlInbox, limit: int, asked: set[int]) -> N
     assert state.position == {room: world.heads.get(room, 0) for room in world.rooms}
     present = world.page(InboxFilter(archived=False))
     assert counts.all == len(present)
+    assert counts.todo == sum(bool(item[4] and item[4][2]) for item in present)
     assert counts.archived == len(world.page(InboxFilter(archived=True)))
     assert counts.by_type == {
         type_: number
@@ -296,11 +226,24 @@ async def check(world: World, inbox: SqlInbox, limit: int, asked: set[int]) -> N
             )
         )
     }
-    located = await inbox.locate(world.user_id, world.rooms, [one.id for one in world.posted])
     for one in world.posted:
-        assert located.get(one.id, {}) == {
-            room: offset for room, offset in one.offsets.items() if world.is_due(room, offset)
-        }
+        located = await inbox.locate(world.user_id, world.rooms, [one.id])
+        assert located == {room: runs.of_offsets(offsets) for room, offsets in world.located(one).items()}
+        item = await inbox.item(world.user_id, world.rooms, one.id)
+        row = world.row(one, world.rooms) or world.entry(one, world.rooms)
+        assert (item and seen(item)) == (row and world.told(row, world.rooms))
+
+
+async def check_agreement(world: World, inbox: SqlInbox, items: list[InboxItem]) -> None:
+    """What the rows say, what the filter finds, and what is counted are the same."""
+    needing = [
+        item.notification.id
+        for item in items
+        if item.read_at is None and (item.thread is None or item.thread.open)
+    ]
+    unread = await inbox.page(world.user_id, world.rooms, InboxFilter(unread=True), None, 100)
+    assert [item.notification.id for item in unread.items] == needing
+    assert (await inbox.state(world.user_id, world.rooms)).unread == len(needing)
 
 
 @settings(

@@ -1,0 +1,178 @@
+"""Counting what is unread in rooms of any size, and the summary of somebody who missed much."""
+
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import uvloop
+from sqlalchemy import Connection, text
+
+from benchmarks.filling import AT, HEAD, NOTIFICATIONS, SERIES, fill
+from benchmarks.stands import Stand
+from core.domain.inbox import Receipt
+from core.domain.principals import User
+from core.services.summary import SummaryService
+from core.store.database import Database, open_database
+from core.store.due import due_by_room
+from core.store.inbox import SqlInbox
+from core.store.positions import SqlPositions
+from core.store.tasks import SqlTasks
+from core.store.unread import count_without
+
+SIZES = (1_000, 100_000, 1_000_000)
+THREADS = 5
+MISSED, TASKS = 10_000, 5_000
+PROJECTS = tuple(f"busy-{number}" for number in range(5))
+
+MIXED, THREADED = "mixed", "threaded"
+CASES = {
+    "all read": (MIXED, "1, n", "n = :size", 0),
+    "all read singly but the oldest": (MIXED, "3, n", "n = :size", 1),
+    "every second read": (MIXED, "n - 1, n + 1", "n % 4 = 1 AND n > 1", 100),
+    "nothing read": (MIXED, None, None, 100),
+    "five living threads": (THREADED, None, None, THREADS),
+}
+"""The room, the runs of what was read as marking leaves them, for which offsets there are any, and what is unread then."""
+
+
+def unread(case: str, size: int) -> str:
+    return f"inbox: unread of {size:,} postings, {case}"
+
+
+def p50_of(name: str) -> str:
+    return f"{name}, p50 ms"
+
+
+SUMMARY = f"inbox: summary, {MISSED:,} missed, {TASKS:,} tasks"
+
+
+def measure(stand: Stand, seconds: float) -> dict[str, float]:
+    return uvloop.run(_measure(stand.inbox_url, seconds))
+
+
+async def _measure(url: str, seconds: float) -> dict[str, float]:
+    database = open_database(url)
+    try:
+        await _fill(database)
+        # As a server does once it has started: what was imported is not looked through again and again.
+        gc.collect()
+        gc.freeze()
+        values: dict[str, float] = {}
+        for case, (room, _, _, expected) in CASES.items():
+            for size in SIZES:
+                ask = partial(_unread, database, _person(case), f"project:{room}-{size}", expected)
+                values |= await _times(unread(case, size), ask, seconds / len(CASES))
+        return values | await _times(SUMMARY, partial(_summary, database), seconds)
+    finally:
+        await database.close()
+
+
+async def _unread(database: Database, user_id: str, room: str, expected: int) -> None:
+    def count(connection: Connection) -> int:
+        due = due_by_room(connection, user_id, (room,))
+        return count_without(connection, user_id, due, Receipt.READ)[Receipt.READ]
+
+    found = await database.read(count, snapshot=True)
+    if found != expected:
+        raise RuntimeError(f"{found} are unread in {room} for {user_id}, {expected} should be.")
+
+
+async def _summary(database: Database) -> None:
+    everybody = frozenset({"annotator"})
+    user = User(
+        id="busy",
+        username="busy",
+        name="busy",
+        roles=everybody,
+        projects=dict.fromkeys(PROJECTS, everybody),
+        locale="en",
+    )
+    service = SummaryService(SqlInbox(database), SqlPositions(database), SqlTasks(database))
+    found = await service.summary(user)
+    if not found.missed.capped or sum(found.tasks.values()) != TASKS:
+        raise RuntimeError(f"The summary is {found}.")
+
+
+async def _times(name: str, ask: Callable[[], Awaitable[None]], seconds: float) -> dict[str, float]:
+    taken_ms = []
+    await ask()
+    started = time.monotonic()
+    while len(taken_ms) < 100 or time.monotonic() - started < seconds:
+        asked = time.perf_counter()
+        await ask()
+        taken_ms.append((time.perf_counter() - asked) * 1e3)
+    percentiles = statistics.quantiles(taken_ms, n=100)
+    return {p50_of(name): percentiles[49], f"{name}, p99 ms": percentiles[98]}
+
+
+def _person(case: str) -> str:
+    return case.replace(" ", "-")
+
+
+async def _fill(database: Database) -> None:
+    """Rooms of every size, people who read them in every way, and one who has much to do; once."""
+    if await database.read(lambda connection: connection.execute(text("SELECT 1 FROM room")).first()):
+        return
+    await fill(database, SIZES[-1] // 2, NOTIFICATIONS)
+    for size in SIZES:
+        await fill(database, size, _MIXED, HEAD, room=f"project:{MIXED}-{size}")
+        await fill(database, size, _THREADED, HEAD, room=f"project:{THREADED}-{size}")
+        await fill(database, THREADS, _ROOM_THREADS, room=f"project:{THREADED}-{size}", size=size)
+        for case, (room, runs, read, _) in CASES.items():
+            name = f"project:{room}-{size}"
+            await fill(database, 1, _MEMBERSHIP, user=_person(case), room=name)
+            if runs is not None:
+                marked = _READ.format(runs=runs, read=read)
+                await fill(database, size, marked, user=_person(case), room=name, size=size)
+    for number, project in enumerate(PROJECTS):
+        room = f"project:{project}"
+        await fill(database, MISSED // len(PROJECTS), _EVERY_FIFTH, HEAD, room=room, number=number)
+        await fill(database, 1, _MEMBERSHIP, user="busy", room=room)
+    await fill(database, TASKS, _TASKS)
+    if database.dialect == "postgresql":
+        # As its own maintenance does soon; SQLite has no statistics.
+        await database.write(lambda connection: connection.execute(text("ANALYZE")))
+
+
+_HALF = "'01ARZ3NDEK' || CAST(1000000000000000 + (n + 1) / 2 AS text)"
+"""Every notification stands twice: with its update, or, where only the newest entries matter, with itself."""
+_MIXED = f"""
+    INSERT INTO posting (room, "offset", kind, notification_id, members, created_at)
+    {SERIES}
+    SELECT CAST(:room AS text), n, CASE n % 2 WHEN 1 THEN 'notification' ELSE 'update' END,
+        {_HALF}, 0, {AT}
+    FROM series
+"""  # noqa: S608 - of constants
+_EVERY_FIFTH = f"""
+    INSERT INTO posting (room, "offset", kind, notification_id, members, created_at)
+    {SERIES}
+    SELECT CAST(:room AS text), n, 'notification',
+        '01ARZ3NDEK' || CAST(1000000000000000 + n * 5 + :number AS text), 0, {AT}
+    FROM series
+"""  # noqa: S608 - of constants
+_THREADED = f"""
+    INSERT INTO posting (room, "offset", kind, notification_id, thread, members, created_at)
+    {SERIES}
+    SELECT CAST(:room AS text), n, 'notification', {_HALF}, 'task:' || CAST(n % {THREADS} AS text), 0, {AT}
+    FROM series
+"""  # noqa: S608 - of constants
+_ROOM_THREADS = f"""
+    INSERT INTO room_thread (room, thread, last_offset, open)
+    {SERIES}
+    SELECT CAST(:room AS text), 'task:' || CAST((:size - n + 1) % {THREADS} AS text), :size - n + 1, true
+    FROM series
+"""  # noqa: S608 - of constants
+_MEMBERSHIP = "INSERT INTO membership (user_id, room, since, changed) VALUES (:user, :room, 0, 0)"
+_READ = f"""
+    INSERT INTO receipt (user_id, room, receipt, first, last, at)
+    {SERIES}
+    SELECT CAST(:user AS text), CAST(:room AS text), 'read', {{runs}}, {AT} FROM series WHERE {{read}}
+"""  # noqa: S608 - of constants
+_TASKS = f"""
+    INSERT INTO task (project_id, title, state, assignee_id, version, created_at, changed_at)
+    {SERIES}
+    SELECT 'busy-1', 'A task', CASE n % 2 WHEN 1 THEN 'rejected' ELSE 'in_progress' END, 'busy', 1, {AT}, {AT}
+    FROM series
+"""  # noqa: S608 - of constants
