@@ -34,7 +34,7 @@ def count_without(
     Walks only the gaps between the runs of receipts, and threads only by their newest entry: what is read,
     and how long a thread grew, costs nothing.
     """
-    gaps = _gaps(connection, user_id, due, receipts)
+    gaps = gaps_between(connection, user_id, due, receipts)
     counts: dict[Receipt, int] = {}
     for receipt in receipts:
         # Mostly the same is unseen as is unread.
@@ -43,7 +43,7 @@ def count_without(
     return counts
 
 
-def _gaps(
+def gaps_between(
     connection: Connection, user_id: str, due: Mapping[str, Runs], receipts: Sequence[Receipt]
 ) -> dict[Receipt, tuple[dict[str, Runs], dict[str, Runs]]]:
     """The due offsets of each room: those known to lack the receipt, and those below, to be asked one by one."""

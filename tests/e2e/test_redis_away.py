@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 from tests.support.postgres import PostgresCluster
 from tests.support.processes import ServerProcess
 from tests.support.redis_server import RedisServer
-from tests.support.stage import Caller, demo_server, logged_in
+from tests.support.stage import PASSWORD, Caller, demo_server, logged_in
 from tests.support.wire import Wire, live_wire
 
 
@@ -164,3 +164,37 @@ async def test_redis_shows_who_listens_to_what(pair: list[ServerProcess], redis_
             "notify:project:2:annotator",
             "notify:global",
         }
+
+
+async def test_what_one_reviewer_has_done_leaves_the_others_to_do_without_redis(
+    pair: list[ServerProcess], redis_server: RedisServer
+):
+    here, there = pair
+    async with AsyncExitStack() as stack:
+        admin, wangwu, zhangsan = [
+            await stack.enter_async_context(logged_in(here.url, name))
+            for name in ("admin", "wangwu", "zhangsan")
+        ]
+        person = {"username": "other", "password": PASSWORD, "projects": {"1": ["reviewer"]}}
+        assert (await admin.call("POST", "users", person))[0] == 201
+        other = await stack.enter_async_context(logged_in(there.url, "other"))
+        wire = await stack.enter_async_context(live_wire(there.url, other.token))
+        body = {"project": "1", "title": "第一张图", "assignee": "1"}
+        task = (await wangwu.call("POST", "tasks", body))[1]["id"]
+        for action in ("start", "submit"):
+            assert (await zhangsan.call("POST", f"tasks/{task}/{action}", {}))[0] == 200
+        (waiting,) = await wire.wait("notification", 1)
+        counts = (await other.call("GET", "inbox/counts"))[1]
+        assert (counts["todo"], counts["unread"]) == (1, 1)
+
+        await asyncio.to_thread(redis_server.kill)
+        assert (await wangwu.call("POST", f"tasks/{task}/approve", {}))[0] == 200
+        (changed,) = await wire.wait("changed", 1)
+
+        by = {"id": "3", "name": "王五"}
+        assert (changed["kind"], changed["thread"], changed["by"]) == ("settle", f"task:{task}", by)
+        assert changed["id"] == waiting["id"]
+        counts = (await other.call("GET", "inbox/counts"))[1]
+        assert (counts["todo"], counts["unread"]) == (0, 0)
+        (item,) = (await other.call("GET", "inbox"))[1]["items"]
+        assert item["thread"] == {"key": f"task:{task}", "count": 1, "open": False, "settled_by": by}

@@ -6,9 +6,10 @@ from core.domain.identity import AddKey, RevokeKey
 from core.domain.principals import EVERYTHING
 from core.ports.log import Unit
 from core.store.counters import SqlCounters
+from tests.support.store import person
 
 
-async def test_what_a_key_said_counts_as_long_as_the_key_is_good(log, database):
+async def test_what_was_said_counts_as_long_as_whoever_said_it_may_say_it(log, database):
     async def commit(*changes):
         return (await log.commit(Unit("cli", changes=changes))).results[0]
 
@@ -20,7 +21,9 @@ async def test_what_a_key_said_counts_as_long_as_the_key_is_good(log, database):
         )
         for name, expires_at in lives.items()
     }
-    for name, source in {**{name: f"key:{id_}" for name, id_ in keys.items()}, "admin": "user:4"}.items():
+    admin, other = [await commit(*person(name, roles=[name]).changes) for name in ("admin", "reviewer")]
+    people = {"admin": f"user:{admin}", "no admin": f"user:{other}", "nobody": "user:none"}
+    for name, source in {**{name: f"key:{id_}" for name, id_ in keys.items()}, **people}.items():
         await commit(SetCounters(source=source, people={"1": {name: 1}, "2": {}}, at=now))
     await commit(RevokeKey(id=keys["revoked"]))
 

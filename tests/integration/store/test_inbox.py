@@ -224,6 +224,28 @@ async def test_missed_is_what_came_above_the_one_position_up_to_the_other(inbox,
     assert (await inbox.missed("1", (), {}, {"user:1": 7})).total == 0
 
 
+async def test_what_was_seen_or_is_no_news_any_more_was_not_missed(inbox, log):
+    room = "user:1"
+    seen = await publish(log, room, urgent=True)
+    await log.commit(mark("1", Receipt.SEEN, {room: [(1, 1)]}))
+    done = await publish(log, room, thread="task:1", urgent=True)
+    await log.commit(unit(amendment(Kind.SETTLE, done.notification.id, room, thread="task:1")))
+    await publish(log, room, thread="task:2", urgent=True, type_="of.before")
+    await publish(log, room, thread="task:2", type_="of.after")
+    await publish(log, room, thread="task:3", settles=True, type_="of.end")
+    missed = await inbox.missed("1", ROOMS, {}, {room: 6})
+    assert missed.by_type == {"of.after": 1, "of.end": 1}
+    assert missed.urgent == 0
+    assert seen.offsets == {room: 1}
+
+
+async def test_what_was_seen_here_and_there_was_not_missed(inbox, log, database):
+    """By more runs of receipts than are read at once."""
+    await log.commit(unit(*(draft("user:1") for _ in range(400))))
+    await read_one_by_one(database, "user:1", range(1, 400, 2))
+    assert (await inbox.missed("1", ROOMS, {}, {"user:1": 400})).total == 200
+
+
 async def test_counting_what_was_missed_stops_at_its_cap(inbox, log):
     for _ in range(2):
         await log.commit(unit(*(draft("user:1", "global") for _ in range(500))))
