@@ -13,10 +13,14 @@ from benchmarks.filling import AT, HEAD, NOTIFICATIONS, SERIES, fill
 from benchmarks.stands import Stand
 from core.domain.inbox import Receipt
 from core.domain.principals import User
+from core.services.budget import Budget
+from core.services.counters import CounterService
 from core.services.summary import SummaryService
+from core.store.counters import SqlCounters
 from core.store.database import Database, open_database
 from core.store.due import due_by_room
 from core.store.inbox import SqlInbox
+from core.store.log import SqlLog
 from core.store.positions import SqlPositions
 from core.store.tasks import SqlTasks
 from core.store.unread import count_without
@@ -89,7 +93,8 @@ async def _summary(database: Database) -> None:
         projects=dict.fromkeys(PROJECTS, everybody),
         locale="en",
     )
-    service = SummaryService(SqlInbox(database), SqlPositions(database), SqlTasks(database))
+    counters = CounterService(SqlLog(database), SqlCounters(database), (), Budget(None))
+    service = SummaryService(SqlInbox(database), SqlPositions(database), SqlTasks(database), counters)
     found = await service.summary(user)
     if not found.missed.capped or sum(found.tasks.values()) != TASKS:
         raise RuntimeError(f"The summary is {found}.")

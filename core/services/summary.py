@@ -1,5 +1,6 @@
 """The summary: what happened while a person was away, and what waits for them now."""
 
+import asyncio
 from collections.abc import Mapping
 
 from core.domain.counters import Counters, added
@@ -34,12 +35,14 @@ class SummaryService:
         """
         if elsewhere is None:
             elsewhere = await self.elsewhere(user)
-        acknowledged = await self._positions.acknowledged(user.id, user.rooms)
-        state = await self._inbox.state(user.id, user.rooms)
+        acknowledged, state, work = await asyncio.gather(
+            self._positions.acknowledged(user.id, user.rooms),
+            self._inbox.state(user.id, user.rooms),
+            self._tasks.waiting(user),
+        )
         missed = await self._inbox.missed(
             user.id, user.rooms, acknowledged.position, state.position if through is None else through
         )
-        work = await self._tasks.waiting(user)
         return Summary(
             inbox=state,
             since=acknowledged.at,

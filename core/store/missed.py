@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Select, String, and_, bindparam, func, or_, select
+from sqlalchemy import BigInteger, Connection, Integer, Select, String, bindparam, func, or_, select
 
 from core.domain import clock, runs
 from core.domain.inbox import LATEST, MISSED_CAP, Missed, Receipt
@@ -115,10 +115,13 @@ def _newest_of_each(
 @lru_cache(maxsize=500)
 def _grouped(lengths: tuple[int, ...], *, ask_each: bool) -> Select[Any]:
     """For windows of so many runs each; built once, since that takes longer than to run it."""
-    with_thread = and_(_thread.room == _posting.room, _thread.thread == _posting.thread)
     # The newest of its thread, and not done by others: whoever settles by a notification has news to tell.
-    still_news = and_(
-        _thread.last_offset == _posting.offset, or_(_thread.open, tables.notification.c.settles)
+    still_news = (
+        select(_thread.room)
+        .where(_thread.room == _posting.room, _thread.thread == _posting.thread)
+        .where(_thread.last_offset == _posting.offset, or_(_thread.open, tables.notification.c.settles))
+        .correlate(tables.posting, tables.notification)
+        .exists()
     )
     newest = []
     for at, length in enumerate(lengths):
@@ -129,9 +132,7 @@ def _grouped(lengths: tuple[int, ...], *, ask_each: bool) -> Select[Any]:
             )
             for run in range(length)
         )
-        one = entries(bindparam(f"room_{at}", type_=String), or_(*runs_), NOW).outerjoin(
-            tables.room_thread, with_thread
-        )
+        one = entries(bindparam(f"room_{at}", type_=String), or_(*runs_), NOW)
         one = one.where(or_(_posting.thread.is_(None), still_news))
         if ask_each:
             one = one.where(~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN))

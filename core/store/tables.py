@@ -259,7 +259,7 @@ task = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Index(None, "project_id", "key", unique=True),
     Index(None, "state", "project_id", "changed_at"),
-    Index(None, "assignee_id", "state", "changed_at"),
+    Index(None, "assignee_id", "state", "project_id", "changed_at"),
 )
 
 task_event = Table(

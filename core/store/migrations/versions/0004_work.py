@@ -20,7 +20,10 @@ def upgrade() -> None:
         table.drop_index("ix_task_assignee_id_state")
         table.create_index("ix_task_project_id_key", ["project_id", "key"], unique=True)
         table.create_index("ix_task_state_project_id_changed_at", ["state", "project_id", "changed_at"])
-        table.create_index("ix_task_assignee_id_state_changed_at", ["assignee_id", "state", "changed_at"])
+        table.create_index(
+            "ix_task_assignee_id_state_project_id_changed_at",
+            ["assignee_id", "state", "project_id", "changed_at"],
+        )
     with op.batch_alter_table("task_event") as table:
         table.add_column(sa.Column("request_id", sa.String(length=160)))
         table.add_column(sa.Column("assignee_id", sa.String(length=160)))
@@ -42,7 +45,7 @@ def downgrade() -> None:
         table.drop_column("assignee_id")
         table.drop_column("request_id")
     with op.batch_alter_table("task") as table:
-        table.drop_index("ix_task_assignee_id_state_changed_at")
+        table.drop_index("ix_task_assignee_id_state_project_id_changed_at")
         table.drop_index("ix_task_state_project_id_changed_at")
         table.drop_index("ix_task_project_id_key")
         table.create_index("ix_task_assignee_id_state", ["assignee_id", "state"])
