@@ -1,0 +1,330 @@
+/**
+ * A person's inbox in one tab: a list that follows what arrives, and receipts that show at once.
+ *
+ * What the server said and what was marked here are kept apart: the view is the one under the other. A refused
+ * mark is dropped, and with it what it showed; one that could not be sent is stored, and sent when the connection
+ * is live again.
+ */
+import type { NotificationClient } from "./client.js";
+import { Emitter } from "./emitter.js";
+import { ApiError } from "./errors.js";
+import type { Api, InboxFilter, Receipt } from "./http.js";
+import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
+import type { Changed, Counts, InboxEvent, InboxPage, Item, Marked, Notification } from "./wire.js";
+
+const PAGE = 50;
+const MAX_PAGE = 100;
+const MAX_IDS = 500;
+const COUNT_DELAY_MS = 300;
+const RETRY_MS = 5000;
+const FRAME_MS = 16;
+
+export interface InboxView {
+  rows: Row[];
+  /** The server's numbers, less what is marked here; null until they are known. */
+  counts: Counts | null;
+  /** Everything that the filter lets through is loaded. */
+  complete: boolean;
+  loading: boolean;
+  error: unknown;
+  /** Marks that are still to be sent. */
+  pending: number;
+  /** Arrivals of which only the server knows whether they belong here: `reload` shows them. */
+  hidden: number;
+}
+
+export interface InboxEvents {
+  change: InboxView;
+  /** A mark was refused, and is taken back. */
+  refused: { mark: Mark; error: unknown };
+}
+
+export class Inbox extends Emitter<InboxEvents> {
+  readonly #client: NotificationClient;
+  readonly #api: Api;
+  readonly #items = new Map<string, Item>();
+  readonly #leave: (() => void)[];
+  #filter: InboxFilter = {};
+  #counts: Counts | null = null;
+  #cursor: string | null = null;
+  #marks: Mark[] = [];
+  #loads = 0;
+  #loading = false;
+  #error: unknown = null;
+  #hidden = 0;
+  #sending = false;
+  #countTimer: ReturnType<typeof setTimeout> | undefined;
+  #changeTimer: ReturnType<typeof setTimeout> | undefined;
+  #sendTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(client: NotificationClient, api: Api) {
+    super();
+    this.#client = client;
+    this.#api = api;
+    this.#leave = [
+      client.on("notification", (notification) => this.#arrive(notification)),
+      client.on("changed", (changed) => this.#amend(changed)),
+      client.on("inbox", (event) => this.#receive(event)),
+      client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
+      client.on("stale", () => void this.reload()),
+      client.on("session", (session) => {
+        if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
+      }),
+      client.on("state", ({ state }) => {
+        if (state !== "live") return;
+        void this.#send();
+        if (this.#error !== null) void this.reload();
+      }),
+      client.on("leading", (leading) => {
+        if (leading) this.#adopt();
+      }),
+    ];
+  }
+
+  close(): void {
+    for (const leave of this.#leave) leave();
+    clearTimeout(this.#countTimer);
+    clearTimeout(this.#sendTimer);
+    clearTimeout(this.#changeTimer);
+  }
+
+  get view(): InboxView {
+    const shown = this.#shown();
+    return {
+      rows: rows(shown.filter((item) => matches(item, this.#filter) !== false)),
+      counts: this.#counts && this.#overlaid(this.#counts, shown),
+      complete: this.#cursor === null && !this.#loading && this.#error === null,
+      loading: this.#loading,
+      error: this.#error,
+      pending: this.#marks.length,
+      hidden: this.#hidden,
+    };
+  }
+
+  /** Show what `filter` lets through, from the newest on. */
+  async open(filter: InboxFilter = {}): Promise<void> {
+    this.#filter = filter;
+    this.#items.clear();
+    this.#cursor = null;
+    await this.reload();
+  }
+
+  /** Read again what is shown, as much of it as one page takes. A failure is in the view. */
+  async reload(): Promise<void> {
+    const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#items.size), MAX_PAGE);
+    const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
+    await this.#finish(load, async () => {
+      const [page, counts] = await Promise.all([this.#api.inbox(filter), this.#api.counts()]);
+      return () => {
+        for (const [id, item] of this.#items) {
+          if (item.offset <= (page.position[item.room] ?? Infinity)) this.#items.delete(id);
+        }
+        this.#hidden = 0;
+        this.#add(page);
+        this.#count(counts);
+      };
+    });
+  }
+
+  /** Load the next page, if there is one and none is being loaded. */
+  async more(): Promise<void> {
+    const cursor = this.#cursor;
+    if (cursor === null || this.#loading) return;
+    const load = this.#begin();
+    await this.#finish(load, async () => {
+      const page = await this.#api.inbox({ limit: PAGE, ...this.#filter }, cursor);
+      return () => this.#add(page);
+    });
+  }
+
+  /** Give a receipt, or with `given` false take it back. It shows at once. */
+  mark(receipt: Receipt, ids: string[], given = true): void {
+    if (ids.length > 0) this.#put({ ...this.#newMark(receipt, given), ids });
+  }
+
+  /** Read everything that has come until now, and nothing that comes before this is sent. */
+  readAll(): void {
+    const { epoch, position } = this.#client.standing;
+    this.#put({ ...this.#newMark("read", true), through: position, epoch });
+  }
+
+  #newMark(receipt: Receipt, given: boolean): Pick<Mark, "key" | "receipt" | "given" | "at"> {
+    return { key: crypto.randomUUID(), receipt, given, at: new Date().toISOString() };
+  }
+
+  #put(mark: Mark): void {
+    this.#marks.push(mark);
+    this.#client.store.write("marks", [...this.#client.store.read<Mark[]>("marks", []), mark]);
+    this.#changed();
+    void this.#send();
+  }
+
+  /** What a tab that is gone could not send any more. */
+  #adopt(): void {
+    const ours = new Set(this.#marks.map(({ key }) => key));
+    const stored = this.#client.store.read<Mark[]>("marks", []);
+    this.#marks.unshift(...stored.filter(({ key }) => !ours.has(key)));
+    if (this.#client.state.state === "live") void this.#send();
+  }
+
+  #forget(mark: Mark): void {
+    this.#marks = this.#marks.filter(({ key }) => key !== mark.key);
+    const stored = this.#client.store.read<Mark[]>("marks", []);
+    this.#client.store.write(
+      "marks",
+      stored.filter(({ key }) => key !== mark.key),
+    );
+  }
+
+  /** Send what was marked, in order. What may pass is tried again later; what is refused is taken back. */
+  async #send(): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    clearTimeout(this.#sendTimer);
+    try {
+      for (let mark = this.#marks[0]; mark; mark = this.#marks[0]) {
+        try {
+          await this.#sendOne(mark);
+        } catch (error) {
+          if (!(error instanceof ApiError) || error.passing || error.status === 401) {
+            const afterMs = error instanceof ApiError ? (error.retryAfterS ?? 0) * 1000 : 0;
+            this.#sendTimer = setTimeout(() => void this.#send(), Math.max(afterMs, RETRY_MS));
+            return;
+          }
+          this.#forget(mark);
+          this.#changed();
+          await this.emit("refused", { mark, error });
+          continue;
+        }
+        this.#forget(mark);
+        for (const [id, item] of this.#items) this.#items.set(id, marked(item, mark));
+        this.#changed();
+        this.#recount();
+      }
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  async #sendOne(mark: Mark): Promise<void> {
+    if (!("ids" in mark)) {
+      const { through, epoch } = mark;
+      this.#count(await this.#api.read(epoch === null ? { all: true } : { through, epoch }));
+    } else if (mark.receipt === "read" && mark.given) {
+      for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
+        this.#count(await this.#api.read({ ids: mark.ids.slice(from, from + MAX_IDS) }));
+      }
+    } else {
+      for (const id of mark.ids) await this.#api.mark(id, { [mark.receipt]: mark.given });
+    }
+  }
+
+  #arrive(notification: Notification): void {
+    const thread = notification.thread;
+    const threads = [...this.#items.values()].flatMap((item) => item.thread ?? []);
+    const before = threads.filter(({ key }) => key === thread).sort((a, b) => b.count - a.count)[0];
+    const known = this.#items.get(notification.id);
+    const item = arrived(notification, before ?? null);
+    if (!item || known) return;
+    const belongs = matches(item, this.#filter);
+    if (belongs === null) this.#hidden += 1;
+    if (belongs) this.#items.set(item.id, item);
+    this.#changed();
+    this.#recount();
+  }
+
+  #amend(changed: Changed): void {
+    for (const [id, item] of this.#items) {
+      const next = amended(item, changed);
+      if (next) this.#items.set(id, next);
+      else this.#items.delete(id);
+    }
+    this.#changed();
+    this.#recount();
+  }
+
+  /** What was marked on another device, or in another tab. */
+  #receive(event: InboxEvent): void {
+    for (const { id, ...receipts } of event.changed) {
+      const item = this.#items.get(id);
+      if (item) this.#items.set(id, { ...item, ...receipts });
+    }
+    this.#count(event);
+    this.#changed();
+    if (Object.keys(event.through).length > 0) void this.reload();
+  }
+
+  /** Take numbers, unless newer ones are known. */
+  #count(said: Partial<Counts> & Pick<Marked, "version">): void {
+    if (said.version < (this.#counts?.version ?? 0)) return;
+    const none = { all: 0, unread: 0, unseen: 0, todo: 0, archived: 0, by_type: {}, version: 0 };
+    const { all, unread, unseen, todo, archived, by_type, version } = { ...none, ...this.#counts, ...said };
+    this.#counts = { all, unread, unseen, todo, archived, by_type, version };
+  }
+
+  /** Ask for the numbers, once for a burst. */
+  #recount(): void {
+    this.#countTimer ??= setTimeout(() => {
+      this.#countTimer = undefined;
+      this.#api.counts().then(
+        (counts) => {
+          this.#count(counts);
+          this.#changed();
+        },
+        () => undefined, // the next event or connection asks again
+      );
+    }, COUNT_DELAY_MS);
+  }
+
+  /** The numbers under the marks that are not answered yet. */
+  #overlaid(counts: Counts, shown: Item[]): Counts {
+    if (this.#marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
+    const [before, after] = [rows(this.#sorted()), rows(shown)];
+    const less = (name: "unread" | "unseen"): number =>
+      Math.max(0, counts[name] - before.filter((r) => r[name]).length + after.filter((r) => r[name]).length);
+    return { ...counts, unread: less("unread"), unseen: less("unseen") };
+  }
+
+  #shown(): Item[] {
+    return this.#sorted().map((item) => this.#marks.reduce(marked, item));
+  }
+
+  #sorted(): Item[] {
+    return [...this.#items.values()].sort(newestFirst);
+  }
+
+  #add(page: InboxPage): void {
+    for (const item of page.items) this.#items.set(item.id, item);
+    this.#cursor = page.next_cursor;
+  }
+
+  #begin(): number {
+    this.#loading = true;
+    this.#changed();
+    return (this.#loads += 1);
+  }
+
+  /** Take what was read, unless something newer is being read. */
+  async #finish(load: number, read: () => Promise<() => void>): Promise<void> {
+    let take: () => void = () => undefined;
+    let failed: unknown = null;
+    try {
+      take = await read();
+    } catch (error) {
+      failed = error;
+    }
+    if (load !== this.#loads) return;
+    take();
+    this.#error = failed;
+    this.#loading = false;
+    this.#changed();
+  }
+
+  /** Tell the listeners, once for a burst: a view sorts everything. */
+  #changed(): void {
+    this.#changeTimer ??= setTimeout(() => {
+      this.#changeTimer = undefined;
+      this.emit("change", this.view).catch((error: unknown) => console.error("a listener threw:", error));
+    }, FRAME_MS);
+  }
+}
