@@ -6,6 +6,7 @@ export default ts.config({ ignores: ["dist/"] }, js.configs.recommended, {
   extends: [ts.configs.strictTypeChecked],
   languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
   rules: {
+    "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
     "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
   },
 });

@@ -65,19 +65,17 @@ export class Election {
   /** Lead while the lock is held; queue again when it was taken away. */
   async #hold(how: LockOptions): Promise<void> {
     const term = new AbortController();
-    let led = false;
     try {
       await this.options.locks.request(this.options.name, how, async () => {
         this.#queued = null;
         this.#term = term;
-        led = true;
         await this.options.lead(term.signal);
       });
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
     }
     term.abort();
-    if (!led) return; // taken out of the queue
+    if (this.#term !== term) return; // taken out of the queue
     this.#term = null;
     if (!this.#over.signal.aborted) await this.#queue();
   }
