@@ -146,18 +146,20 @@ async def test_what_is_read_on_one_device_is_read_on_the_other(sqlite_server: Se
 async def test_what_is_read_offline_is_read_once_the_server_is_back(
     sqlite_server: ServerProcess, tmp_path: Path
 ):
-    async with logged_in(sqlite_server.url, "admin") as admin:
-        async with client(sqlite_server, tmp_path, **ZHANGSAN, readAll=True) as js:
-            await js.until(lambda: unread(js))
-            await publish(admin, "unread")
-            await js.until(lambda: unread(js)[-1] > 0)
-            await asyncio.to_thread(sqlite_server.kill)
-            await js.until(lambda: js.said("view")[-1]["pending"] == 1)
-            assert unread(js)[-1] == 0
-            await asyncio.to_thread(sqlite_server.start)
-            await publish(admin, "later")
-            await js.until(lambda: js.said("view")[-1]["pending"] == 0 and unread(js)[-1] == 1)
-            assert [row["title"] for row in js.said("view")[-1]["rows"] if row["unread"]] == ["later"]
+    async with (
+        logged_in(sqlite_server.url, "admin") as admin,
+        client(sqlite_server, tmp_path, **ZHANGSAN, readAll=True) as js,
+    ):
+        await js.until(lambda: unread(js))
+        await publish(admin, "unread")
+        await js.until(lambda: unread(js)[-1] > 0)
+        await asyncio.to_thread(sqlite_server.kill)
+        await js.until(lambda: js.said("view")[-1]["pending"] == 1)
+        assert unread(js)[-1] == 0
+        await asyncio.to_thread(sqlite_server.start)
+        await publish(admin, "later")
+        await js.until(lambda: js.said("view")[-1]["pending"] == 0 and unread(js)[-1] == 1)
+        assert [row["title"] for row in js.said("view")[-1]["rows"] if row["unread"]] == ["later"]
 
 
 def kept_login(folder: Path, server: ServerProcess, caller: Caller, lasts_s: int) -> dict[str, Any]:

@@ -53,6 +53,7 @@ export class Inbox extends Emitter<InboxEvents> {
   #error: unknown = null;
   #hidden = 0;
   #sending = false;
+  #outdated = false;
   #countTimer: ReturnType<typeof setTimeout> | undefined;
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
   #sendTimer: ReturnType<typeof setTimeout> | undefined;
@@ -112,6 +113,7 @@ export class Inbox extends Emitter<InboxEvents> {
   /** Read again what is shown, as much of it as one page takes. A failure is in the view. */
   async reload(): Promise<void> {
     const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#items.size), MAX_PAGE);
+    this.#outdated = false;
     const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
     await this.#finish(load, async () => {
       const [page, counts] = await Promise.all([this.#api.inbox(filter), this.#api.counts()]);
@@ -230,6 +232,8 @@ export class Inbox extends Emitter<InboxEvents> {
     if (belongs === null) this.#hidden += 1;
     if (belongs) this.#items.set(item.id, item);
     this.#changed();
+    // Whether a posting settles its thread, only the server's list says.
+    this.#outdated ||= item.thread !== null;
     this.#recount();
   }
 
@@ -262,10 +266,14 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#counts = { all, unread, unseen, todo, archived, by_type, version };
   }
 
-  /** Ask for the numbers, once for a burst. */
+  /** Ask for the numbers, and for the list where that is needed: once for a burst. */
   #recount(): void {
     this.#countTimer ??= setTimeout(() => {
       this.#countTimer = undefined;
+      if (this.#outdated) {
+        void this.reload();
+        return;
+      }
       this.#api.counts().then(
         (counts) => {
           this.#count(counts);
