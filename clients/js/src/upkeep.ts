@@ -8,6 +8,8 @@ const ANSWER_TIMEOUT_MS = 5000;
 const CHECK_TIMEOUT_MS = 3000;
 const MISSED_PONGS = 2;
 
+type Peer = Pick<Connection, "send" | "call" | "deliver" | "abort">;
+
 /** A pong, with how long it took, by a clock that nobody sets. */
 export type Heartbeat = Pong & { latency_ms: number };
 
@@ -21,7 +23,7 @@ export class Pulse {
   #checks = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: Peer,
     private readonly state: ClientState,
     private readonly beat: () => void,
   ) {}
@@ -72,7 +74,7 @@ export class Acknowledgement {
   #acknowledged = "";
 
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: Peer,
     private readonly state: ClientState,
   ) {}
 
@@ -106,7 +108,7 @@ export class Renewal {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: Peer,
     private readonly freshToken: () => Promise<string>,
   ) {}
 
