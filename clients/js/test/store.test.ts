@@ -19,7 +19,11 @@ test("epoch, position and ids are written in one step and read back whole", () =
   state.record(moved(2, "x"));
   new Store(watched, "s").saveState(state, 1);
   expect(written).toHaveLength(1);
-  expect(new Store(storage, "s").loadState().stored()).toEqual({ epoch: "e1", position: { a: 2 }, ids: ["x"] });
+  expect(new Store(storage, "s").loadState().stored()).toEqual({
+    epoch: "e1",
+    position: { a: 2 },
+    ids: ["x"],
+  });
 });
 
 test("the last 4,096 ids are remembered, the oldest forgotten", () => {

@@ -38,7 +38,9 @@ test("a heartbeat goes out every 30 s with the position, and its latency is by a
     return { type: "pong" };
   };
   vi.advanceTimersByTime(30_000);
-  expect(server.heard).toEqual([["ping", expect.objectContaining({ type: "ping", epoch: "e1", position: { a: 1 } })]]);
+  expect(server.heard).toEqual([
+    ["ping", expect.objectContaining({ type: "ping", epoch: "e1", position: { a: 1 } })],
+  ]);
   expect(server.delivered).toEqual([{ type: "pong", latency_ms: 70 }]);
   pulse.stop();
 });
