@@ -1,7 +1,7 @@
 /** The client: the notifications of one person in every tab, by one connection for all of them. */
 import { Election } from "./election.js";
 import { Emitter } from "./emitter.js";
-import { browserEnvironment, type Environment } from "./environment.js";
+import { browserEnvironment, type Environment, newId } from "./environment.js";
 import { type ConnectionState, Link } from "./link.js";
 import type { Keeper, SessionEvents } from "./session.js";
 import { ClientState, type Change, type Standing } from "./state.js";
@@ -47,7 +47,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   readonly environment: Environment;
   readonly #options: ClientOptions;
   readonly #token: TokenFunction;
-  readonly #tab = crypto.randomUUID();
+  readonly #tab = newId();
   readonly #scope: string;
   readonly #roster = new Roster(this.#tab);
   readonly #hearing = new Hearing();

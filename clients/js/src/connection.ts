@@ -35,8 +35,13 @@ export class Connection {
     socket.on("disconnect", () => this.abort());
   }
 
-  /** SignedOutError: the server said no, with a code. UnreachableError: anything that may pass. */
-  static async open(url: string, auth: ConnectAuth, transports?: string[]): Promise<Connection> {
+  /** SignedOutError: the server said no, with a code. UnreachableError: anything that may pass, and `signal`. */
+  static async open(
+    url: string,
+    auth: ConnectAuth,
+    transports: string[] | undefined,
+    signal: AbortSignal,
+  ): Promise<Connection> {
     const { origin, pathname } = new URL(url);
     const socket = io(origin, {
       path: `${pathname.replace(/\/$/, "")}/socket.io`,
@@ -48,7 +53,7 @@ export class Connection {
     });
     const connection = new Connection(socket);
     try {
-      await accepted(socket);
+      await accepted(socket, signal);
     } catch (error) {
       connection.close();
       throw error;
@@ -113,11 +118,12 @@ export class Connection {
   }
 }
 
-async function accepted(socket: Socket): Promise<void> {
+async function accepted(socket: Socket, signal: AbortSignal): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       timer = setTimeout(() => reject(new UnreachableError("no answer")), CONNECT_TIMEOUT_MS);
+      signal.addEventListener("abort", () => reject(new UnreachableError("given up")));
       socket.once("connect", resolve);
       socket.once("disconnect", (reason) => reject(new UnreachableError(reason)));
       socket.once("connect_error", (error: Error & { data?: { code?: unknown } }) => {

@@ -12,7 +12,7 @@ export interface Environment {
   locks: Locks | undefined;
   channel: ((name: string) => Channel) | undefined;
   visible: () => boolean;
-  /** Call `changed` whenever the page is shown, hidden or focused, and `network` when that comes or goes; until the function that is returned. */
+  /** Call the watcher until the function that is returned is called. */
   watch: (watcher: Watcher) => () => void;
 }
 
@@ -31,6 +31,11 @@ export function browserEnvironment(): Environment {
     visible: () => scope.document?.visibilityState !== "hidden",
     watch: watchPage,
   };
+}
+
+/** An id for a tab or a mark. crypto.randomUUID is missing where a page is not served over TLS. */
+export function newId(): string {
+  return `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
 }
 
 /** Forgets everything with the page. */

@@ -7,6 +7,7 @@
  */
 import type { NotificationClient } from "./client.js";
 import { Emitter } from "./emitter.js";
+import { newId } from "./environment.js";
 import { ApiError } from "./errors.js";
 import type { Api, InboxFilter, Receipt } from "./http.js";
 import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
@@ -151,7 +152,7 @@ export class Inbox extends Emitter<InboxEvents> {
   }
 
   #newMark(receipt: Receipt, given: boolean): Pick<Mark, "key" | "receipt" | "given" | "at"> {
-    return { key: crypto.randomUUID(), receipt, given, at: new Date().toISOString() };
+    return { key: newId(), receipt, given, at: new Date().toISOString() };
   }
 
   #put(mark: Mark): void {

@@ -37,22 +37,22 @@ export class Link {
   #expired = false;
   #session: Session | null = null;
   #state: ConnectionState = { state: "connecting", attempt: 0 };
-  #closing = false;
+  readonly #closing = new AbortController();
   #hurry: (() => void) | null = null;
 
   constructor(private readonly options: LinkOptions) {}
 
   /** Return after `close`. FencedError: another tab leads since. */
   async run(): Promise<void> {
-    while (!this.#closing) {
+    while (!this.#over) {
       const end = await this.#liveOnce();
-      if (!this.#isClosing()) await this.#recover(end);
+      if (!this.#over) await this.#recover(end);
     }
   }
 
   /** Let `run` end: after the listener that is running, and a last acknowledgement. */
   close(): void {
-    this.#closing = true;
+    this.#closing.abort();
     this.#hurry?.();
     this.#session?.stop();
   }
@@ -101,7 +101,7 @@ export class Link {
   #open(token: string): Promise<Connection> {
     const { epoch, position } = this.options.keeper.state.standing();
     const auth = epoch === null ? { token } : { token, epoch, position };
-    return Connection.open(this.options.url, auth, this.options.transports);
+    return Connection.open(this.options.url, auth, this.options.transports, this.#closing.signal);
   }
 
   async #converse(connection: Connection, token: string): Promise<End> {
@@ -118,7 +118,7 @@ export class Link {
       },
     });
     this.#session = session;
-    if (this.#isClosing()) session.stop();
+    if (this.#over) session.stop();
     try {
       return await session.run();
     } finally {
@@ -164,13 +164,13 @@ export class Link {
     if (state.state !== "waiting") this.#attempt = 0;
   }
 
+  get #over(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   #become(state: ConnectionState): void {
     this.#state = state;
     this.options.become(state);
-  }
-
-  #isClosing(): boolean {
-    return this.#closing;
   }
 }
 
