@@ -18,9 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 async def test_tabs_share_one_connection_and_one_toast(sqlite_demo: Path, tmp_path: Path):
     port = free_port()
     database = shutil.copy(sqlite_demo, tmp_path / "log.db")
-    server = demo_server(
-        f"sqlite:///{database}", tmp_path, env={"CORS_ORIGINS": f"http://127.0.0.1:{port}"}
-    )
+    server = demo_server(f"sqlite:///{database}", tmp_path, env={"CORS_ORIGINS": f"http://127.0.0.1:{port}"})
     await asyncio.to_thread(server.start)
     try:
         command = ("node", "tabs.mjs", server.url, str(port), str(CHROMIUM))

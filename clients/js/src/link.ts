@@ -44,9 +44,9 @@ export class Link {
 
   /** Return after `close`. FencedError: another tab leads since. */
   async run(): Promise<void> {
-    while (!this.#over) {
+    while (!this.#isOver()) {
       const end = await this.#liveOnce();
-      if (!this.#over) await this.#recover(end);
+      if (!this.#isOver()) await this.#recover(end);
     }
   }
 
@@ -118,7 +118,7 @@ export class Link {
       },
     });
     this.#session = session;
-    if (this.#over) session.stop();
+    if (this.#isOver()) session.stop();
     try {
       return await session.run();
     } finally {
@@ -164,7 +164,7 @@ export class Link {
     if (state.state !== "waiting") this.#attempt = 0;
   }
 
-  get #over(): boolean {
+  #isOver(): boolean {
     return this.#closing.signal.aborted;
   }
 
