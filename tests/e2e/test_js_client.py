@@ -93,6 +93,29 @@ async def test_a_reload_goes_on_where_the_page_was(sqlite_server: ServerProcess,
             assert [s["caught_up"] for s in js.said("session") if s["state"] == "live"] == [2]
 
 
+async def test_what_a_listener_threw_at_comes_again_and_nothing_overtakes_it(
+    sqlite_server: ServerProcess, tmp_path: Path
+):
+    spec = {**ZHANGSAN, "throwsAt": "b", "throws": 2}
+    async with logged_in(sqlite_server.url, "admin") as admin, client(sqlite_server, tmp_path, **spec) as js:
+        await js.until_live()
+        await publish(admin, "a", "b", "c")
+        await js.until(lambda: len(js.said("toast")) == 3)
+        assert [shown["title"] for shown in js.said("notification")] == ["a", "b", "c"]
+        assert [state["state"] for state in js.said("state")].count("waiting") == 2
+
+
+async def test_a_listener_that_keeps_throwing_is_given_up_until_somebody_helps(
+    sqlite_server: ServerProcess, tmp_path: Path
+):
+    spec = {**ZHANGSAN, "throwsAt": "b", "throws": 100}
+    async with logged_in(sqlite_server.url, "admin") as admin, client(sqlite_server, tmp_path, **spec) as js:
+        await js.until_live()
+        await publish(admin, "b")
+        await js.until(lambda: js.said("state")[-1] == {"state": "offline", "reason": "listener_failed"})
+        assert js.said("notification") == []
+
+
 async def test_what_comes_by_two_rooms_is_shown_and_toasted_once(
     sqlite_server: ServerProcess, tmp_path: Path
 ):

@@ -119,11 +119,13 @@ export class Connection {
 }
 
 async function accepted(socket: Socket, signal: AbortSignal): Promise<void> {
+  const settled = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       timer = setTimeout(() => reject(new UnreachableError("no answer")), CONNECT_TIMEOUT_MS);
-      signal.addEventListener("abort", () => reject(new UnreachableError("given up")));
+      const giveUp = (): void => reject(new UnreachableError("given up"));
+      signal.addEventListener("abort", giveUp, { signal: settled.signal });
       socket.once("connect", resolve);
       socket.once("disconnect", (reason) => reject(new UnreachableError(reason)));
       socket.once("connect_error", (error: Error & { data?: { code?: unknown } }) => {
@@ -133,5 +135,6 @@ async function accepted(socket: Socket, signal: AbortSignal): Promise<void> {
     });
   } finally {
     clearTimeout(timer);
+    settled.abort();
   }
 }

@@ -113,20 +113,34 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Read again what is shown, as much of it as one page takes. A failure is in the view. */
   async reload(): Promise<void> {
+    await this.#refresh("whole");
+  }
+
+  /** With `top`, what is below the page that is read stays as it is: somebody may have scrolled there. */
+  async #refresh(extent: "whole" | "top"): Promise<void> {
     const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#items.size), MAX_PAGE);
     this.#outdated = false;
     const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
     await this.#finish(load, async () => {
       const [page, counts] = await Promise.all([this.#api.inbox(filter), this.#api.counts()]);
       return () => {
-        for (const [id, item] of this.#items) {
-          if (item.offset <= (page.position[item.room] ?? Infinity)) this.#items.delete(id);
-        }
-        this.#hidden = 0;
-        this.#add(page);
+        this.#replace(page, extent);
         this.#count(counts);
       };
     });
+  }
+
+  /** Take a first page; what came while it was read stays. */
+  #replace(page: InboxPage, extent: "whole" | "top"): void {
+    const last = extent === "top" && page.next_cursor !== null ? page.items.at(-1) : undefined;
+    let below = false;
+    for (const [id, item] of this.#items) {
+      const isBelow = last !== undefined && newestFirst(item, last) > 0;
+      below ||= isBelow;
+      if (!isBelow && item.offset <= (page.position[item.room] ?? Infinity)) this.#items.delete(id);
+    }
+    this.#hidden = 0;
+    this.#add(page, below ? this.#cursor : page.next_cursor);
   }
 
   /** Load the next page, if there is one and none is being loaded. */
@@ -136,7 +150,7 @@ export class Inbox extends Emitter<InboxEvents> {
     const load = this.#begin();
     await this.#finish(load, async () => {
       const page = await this.#api.inbox({ limit: PAGE, ...this.#filter }, cursor);
-      return () => this.#add(page);
+      return () => this.#add(page, page.next_cursor);
     });
   }
 
@@ -256,12 +270,13 @@ export class Inbox extends Emitter<InboxEvents> {
     }
     this.#count(event);
     this.#changed();
-    if (Object.keys(event.through).length > 0) void this.reload();
+    if (Object.keys(event.through).length > 0) void this.#refresh("top");
   }
 
   /** Take numbers, unless newer ones are known. */
   #count(said: Partial<Counts> & Pick<Marked, "version">): void {
     if (said.version < (this.#counts?.version ?? 0)) return;
+    if (!this.#counts && said.all === undefined) return;
     const none = { all: 0, unread: 0, unseen: 0, todo: 0, archived: 0, by_type: {}, version: 0 };
     const { all, unread, unseen, todo, archived, by_type, version } = { ...none, ...this.#counts, ...said };
     this.#counts = { all, unread, unseen, todo, archived, by_type, version };
@@ -272,7 +287,7 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#countTimer ??= setTimeout(() => {
       this.#countTimer = undefined;
       if (this.#outdated) {
-        void this.reload();
+        void this.#refresh("top");
         return;
       }
       this.#api.counts().then(
@@ -302,9 +317,9 @@ export class Inbox extends Emitter<InboxEvents> {
     return [...this.#items.values()].sort(newestFirst);
   }
 
-  #add(page: InboxPage): void {
+  #add(page: InboxPage, cursor: string | null): void {
     for (const item of page.items) this.#items.set(item.id, item);
-    this.#cursor = page.next_cursor;
+    this.#cursor = cursor;
   }
 
   #begin(): number {

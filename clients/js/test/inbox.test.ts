@@ -3,16 +3,18 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   Api,
+  type ClientEvents,
   type Environment,
   Inbox,
   type InboxView,
+  type Item,
   memoryStorage,
   NotificationClient,
 } from "../src/index.js";
 
 type Answer = [status: number, body: unknown];
 
-const item = (id: string) => ({
+const item = (id: string): Item => ({
   ...{
     id,
     type: "t",
@@ -44,7 +46,15 @@ const page = {
 };
 const ROUTES: Record<string, Answer> = { "GET inbox": [200, page], "GET inbox/counts": [200, counts] };
 
+/** A client that hears what the test says. */
+class Client extends NotificationClient {
+  hear<Name extends keyof ClientEvents>(name: Name, payload: ClientEvents[Name]): Promise<void> {
+    return this.emit(name, payload);
+  }
+}
+
 let server: Server;
+let client: Client;
 let routes: Record<string, Answer>;
 let inbox: Inbox;
 let asked: string[];
@@ -64,7 +74,7 @@ beforeEach(async () => {
     ...{ storage, locks: undefined, channel: undefined },
     ...{ visible: () => true, watch: () => () => undefined },
   };
-  const client = new NotificationClient({ url, userId: "1", token: "t", environment: alone });
+  client = new Client({ url, userId: "1", token: "t", environment: alone });
   inbox = new Inbox(client, new Api(url, "t"));
 });
 
@@ -130,4 +140,35 @@ test("a list that could not be read says why, and is whole at the next try", asy
   await inbox.reload();
   expect(inbox.view).toMatchObject({ error: null, complete: true });
   expect(inbox.view.rows).toHaveLength(2);
+});
+
+const numbered = (from: number, to: number) =>
+  Array.from({ length: from - to + 1 }, (_, n) => item(`${from - n}`));
+const keys = () => inbox.view.rows.map((row) => row.key);
+
+test("what is read on another device leaves what was scrolled to as it is, below the first page", async () => {
+  routes["GET inbox"] = [200, { ...page, items: numbered(300, 251), next_cursor: "c1" }];
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: numbered(250, 151), next_cursor: "c2" }];
+  await inbox.more();
+  expect(keys()).toHaveLength(150);
+  const position = { "user:1": 300 };
+  routes["GET inbox"] = [200, { ...page, items: numbered(299, 200), next_cursor: "c1", position }];
+  const changed = { unread: 0, unseen: 0, version: 2, position, changed: [], through: { "user:1": 300 } };
+  await client.hear("inbox", changed);
+  await view(({ loading }) => !loading);
+  expect(keys()).toEqual(numbered(299, 151).map(({ id }) => id));
+  await inbox.reload();
+  expect(keys()).toEqual(numbered(299, 200).map(({ id }) => id));
+});
+
+test("an arrival is on top at once, also when it comes while the list is read, and asks for the numbers", async () => {
+  await inbox.open();
+  const content = { ...item("3"), thread: null, epoch: "e1" };
+  routes["GET inbox/counts"] = [200, { ...counts, unread: 3, version: 2 }];
+  const reading = inbox.reload();
+  await client.hear("notification", content);
+  await reading;
+  expect(keys()).toEqual(["3", "2", "1"]);
+  await view((next) => next.counts?.unread === 3);
 });

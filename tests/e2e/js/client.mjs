@@ -1,5 +1,6 @@
 // A person's front end without a page: the built package; each event becomes one line of JSON on standard output.
-// node client.mjs '{"url", "userId", "token" | "username", "password", "storage", "readAll"}'
+// node client.mjs '{"url", "userId", "token" | "username", "password", "storage", "throwsAt",
+// "throws", "readAll", "readOnArrival"}'
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Api, browserEnvironment, Inbox, Login, memoryStorage, NotificationClient } from "../../../clients/js/dist/index.js";
 
@@ -28,6 +29,10 @@ const token = async ({ fresh }) => {
 
 const client = new NotificationClient({ ...spec, token, environment });
 const inbox = new Inbox(client, new Api(spec.url, token));
+let throws = spec.throws ?? 0;
+client.on("notification", ({ title }) => {
+  if (title === spec.throwsAt && throws-- > 0) throw new Error(`not ready for ${title}`);
+});
 for (const event of ["state", "session", "notification", "changed", "summary", "inbox", "rooms", "toast", "heartbeat"]) {
   client.on(event, (payload) => say(event, payload));
 }
