@@ -27,22 +27,30 @@ OPTIONS = {
 Recorded = tuple[str, Any]
 
 
-async def compiled(recorded: Sequence[Recorded], folder: Path) -> str:
-    """What the compiler has against these values as values of these types; nothing when all fit.
-
-    A literal that is assigned to a type must have every required field, and may have no other.
-    """
-    names = sorted({found for name, _ in recorded for found in re.findall(r"\b[A-Z]\w+", name)})
-    lines = [f'import type {{ {", ".join(names)} }} from "{PACKAGE}/dist/index.js";']
-    lines += [f"export const v{n}: {name} = {json.dumps(v)};" for n, (name, v) in enumerate(recorded)]
-    (folder / "recorded.ts").write_text("\n".join(lines))
-    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": OPTIONS, "files": ["recorded.ts"]}))
+async def compiled(source: str, folder: Path) -> str:
+    """What the compiler has against this module, which may import the package; nothing when all is right."""
+    (folder / "module.ts").write_text(
+        source.replace("@notification-server/client", f"{PACKAGE}/dist/index.js")
+    )
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": OPTIONS, "files": ["module.ts"]}))
+    (folder / "package.json").write_text('{"type": "module"}')
     compiler = await asyncio.create_subprocess_exec(
         *("node", str(PACKAGE / "node_modules/typescript/bin/tsc"), "-p", str(folder)),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await compiler.communicate()
     return output.decode()
+
+
+def values(recorded: Sequence[Recorded]) -> str:
+    """These values as values of these types.
+
+    A literal that is assigned to a type must have every required field, and may have no other.
+    """
+    names = sorted({found for name, _ in recorded for found in re.findall(r"\b[A-Z]\w+", name)})
+    lines = [f'import type {{ {", ".join(names)} }} from "@notification-server/client";']
+    lines += [f"export const v{n}: {name} = {json.dumps(v)};" for n, (name, v) in enumerate(recorded)]
+    return "\n".join(lines)
 
 
 async def record(server: ServerProcess) -> list[Recorded]:
@@ -118,7 +126,14 @@ async def record(server: ServerProcess) -> list[Recorded]:
 @pytest.mark.timeout(60)
 async def test_all_that_a_server_says_fits_the_types(sqlite_server: ServerProcess, tmp_path: Path):
     recorded = await record(sqlite_server)
-    assert await compiled(recorded, tmp_path) == ""
+    assert await compiled(values(recorded), tmp_path) == ""
     more = [(name, {**value, "unheard_of": 1}) for name, value in recorded]
     less = [(name, dict(list(value.items())[1:])) for name, value in recorded]
-    assert (await compiled([*more, *less], tmp_path)).count("error TS") == 2 * len(recorded)
+    assert (await compiled(values([*more, *less]), tmp_path)).count("error TS") == 2 * len(recorded)
+
+
+@pytest.mark.timeout(60)
+async def test_the_guide_compiles(tmp_path: Path):
+    blocks = re.findall(r"```ts\n(.*?)```", (ROOT / "docs/javascript.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    assert [await compiled(block, tmp_path) for block in blocks] == ["", ""]
