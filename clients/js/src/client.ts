@@ -59,6 +59,8 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #state: ConnectionState = { state: "connecting", attempt: 0 };
   #replaying = true;
   #arriving = Promise.resolve();
+  /** A lock that was taken away may be given back before the connection of the first time is closed. */
+  #terms = Promise.resolve();
 
   constructor(options: ClientOptions) {
     super();
@@ -95,7 +97,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
     this.#over.signal.addEventListener("abort", unwatch);
     if (!locks || !channel) {
       this.#line = new Line(undefined, () => undefined);
-      void this.#lead(this.#over.signal, Infinity);
+      void this.#lead(this.#over.signal, () => Infinity);
       return this;
     }
     const name = `notify:${this.#scope}`;
@@ -103,7 +105,10 @@ export class NotificationClient extends Emitter<ClientEvents> {
     this.#election = new Election({
       name,
       locks,
-      lead: (signal) => this.#lead(signal, this.store.nextFence()),
+      lead: (signal) => {
+        this.#terms = this.#terms.then(() => this.#lead(signal, () => this.store.nextFence()));
+        return this.#terms;
+      },
       ask: () => this.#line?.say({ kind: "ask" }),
     });
     this.#election.start();
@@ -127,8 +132,9 @@ export class NotificationClient extends Emitter<ClientEvents> {
     this.#become({ state: "closed" });
   }
 
-  async #lead(signal: AbortSignal, fence: number): Promise<void> {
-    const state = this.store.loadState();
+  async #lead(signal: AbortSignal, next: () => number): Promise<void> {
+    if (signal.aborted) return;
+    const [fence, state] = [next(), this.store.loadState()];
     const keeper: Keeper = { state, save: () => this.store.saveState(state, fence) };
     const link = new Link({
       ...this.#options,

@@ -1,5 +1,5 @@
 /** Stay connected, and come back after every loss; one at a time for all tabs of a person. */
-import { Connection } from "./connection.js";
+import { Connection, UnreachableError } from "./connection.js";
 import { ApiError, SignedOutError } from "./errors.js";
 import { delayMs, RETRY, type Retry } from "./retry.js";
 import { type Deliver, type End, ended, type Keeper, Session } from "./session.js";
@@ -80,7 +80,9 @@ export class Link {
       return await this.#converse(connection, token);
     } catch (error) {
       if (error instanceof FencedError) throw error;
-      return final(error) ?? ended("unreachable");
+      const end = final(error);
+      if (!end && !mayPass(error)) console.error("a session failed:", error);
+      return end ?? ended("unreachable");
     } finally {
       connection?.close();
     }
@@ -172,6 +174,10 @@ export class Link {
     this.#state = state;
     this.options.become(state);
   }
+}
+
+function mayPass(error: unknown): boolean {
+  return error instanceof UnreachableError || error instanceof ApiError;
 }
 
 function final(error: unknown): End | null {

@@ -86,8 +86,11 @@ export class Login {
   }
 
   #kept(): Kept | null {
-    const text = this.place.storage.getItem(this.#key);
-    return text === null ? null : (JSON.parse(text) as Kept);
+    try {
+      return JSON.parse(this.place.storage.getItem(this.#key) ?? "null") as Kept | null;
+    } catch {
+      return null;
+    }
   }
 
   #keep(granted: Granted): Kept {
