@@ -10,6 +10,8 @@ JS_TESTS_INSTALLED := $(JS_TESTS)/node_modules/.package-lock.json
 JS_CLIENT := clients/js
 JS_CLIENT_INSTALLED := $(JS_CLIENT)/node_modules/.package-lock.json
 JS_CLIENT_BUILT := $(JS_CLIENT)/dist/.built
+JS_CLIENT_CHECKED := $(JS_CLIENT)/node_modules/.checked
+JS_CLIENT_SOURCES := $(wildcard $(JS_CLIENT)/*.js* $(JS_CLIENT)/.prettier* $(JS_CLIENT)/src/*.ts)
 NPM_CI := npm ci --silent --no-audit --no-fund --prefix
 
 .DEFAULT_GOAL := help
@@ -37,13 +39,12 @@ model: .venv/dev services ## Hold delivery against its model at length: 500 hist
 	@$(WITH_VENV) MODEL_RUNS=500 python -m pytest -n 2 tests/integration/realtime/test_delivery_model.py $(ARGS)
 
 .PHONY: check
-check: .venv/dev $(JS_CLIENT_INSTALLED) ## Lint, check the format, the types, the layers and the docs.
+check: .venv/dev $(JS_CLIENT_CHECKED) ## Lint, check the format, the types, the layers and the docs.
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	@$(WITH_VENV) lint-imports
 	$(PYTHON) -m mkdocs build --quiet --strict
-	@$(WITH_VENV) npm run --silent --prefix $(JS_CLIENT) check
 
 .PHONY: bench
 bench: .venv/dev services ## Run the benchmarks.
@@ -95,6 +96,10 @@ $(JS_CLIENT_INSTALLED): $(JS_CLIENT)/package.json $(JS_CLIENT)/package-lock.json
 	@$(WITH_VENV) $(NPM_CI) $(JS_CLIENT)
 	@touch $@
 
-$(JS_CLIENT_BUILT): $(JS_CLIENT_INSTALLED) $(JS_CLIENT)/tsconfig.json $(JS_CLIENT)/tsconfig.build.json $(wildcard $(JS_CLIENT)/src/*.ts)
+$(JS_CLIENT_BUILT): $(JS_CLIENT_INSTALLED) $(JS_CLIENT_SOURCES)
 	@$(WITH_VENV) npm run --silent --prefix $(JS_CLIENT) build
+	@touch $@
+
+$(JS_CLIENT_CHECKED): $(JS_CLIENT_INSTALLED) $(JS_CLIENT_SOURCES) $(wildcard $(JS_CLIENT)/test/*.ts)
+	@$(WITH_VENV) npm run --silent --prefix $(JS_CLIENT) check
 	@touch $@

@@ -26,8 +26,10 @@ export function standInLocks(): Locks {
   }
 
   return {
-    request: (_name: string, options: LockOptions, callback: () => unknown) =>
+    request: (_name: string, given: LockOptions | (() => unknown), last?: () => unknown) =>
       new Promise<unknown>((resolve, reject) => {
+        const [options, callback] =
+          typeof given === "function" ? [{}, given] : [given, last ?? (() => undefined)];
         const request: Request = { callback, settle: { resolve, reject } };
         if (options.steal) {
           holder?.settle.reject(new DOMException("stolen", "AbortError"));
