@@ -58,6 +58,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #seen: ClientState | null = null;
   #state: ConnectionState = { state: "connecting", attempt: 0 };
   #replaying = true;
+  #shownAt = Date.now();
   #arriving = Promise.resolve();
   /** A lock that was taken away may be given back before the connection of the first time is closed. */
   #terms = Promise.resolve();
@@ -91,7 +92,9 @@ export class NotificationClient extends Emitter<ClientEvents> {
     const { locks, channel, watch } = this.environment;
     const unwatch = watch({
       visibility: () => this.#visibilityChanged(),
-      network: () => this.#look(),
+      network: (online) => {
+        if (online || this.#state.state === "live") this.#look();
+      },
       leaving: () => this.#line?.say({ kind: "gone", tab: this.#tab }),
     });
     this.#over.signal.addEventListener("abort", unwatch);
@@ -295,8 +298,6 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #presence(): { visible: boolean; at: number } {
     return { visible: this.environment.visible(), at: this.#shownAt };
   }
-
-  #shownAt = Date.now();
 
   #visibilityChanged(): void {
     const visible = this.environment.visible();

@@ -7,17 +7,14 @@
  */
 import type { NotificationClient } from "./client.js";
 import { Emitter } from "./emitter.js";
-import { newId } from "./environment.js";
-import { ApiError } from "./errors.js";
 import type { Api, InboxFilter, Receipt } from "./http.js";
 import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
+import { newMark, Outbox } from "./outbox.js";
 import type { Changed, Counts, InboxEvent, InboxPage, Item, Marked, Notification } from "./wire.js";
 
 const PAGE = 50;
 const MAX_PAGE = 100;
-const MAX_IDS = 500;
 const COUNT_DELAY_MS = 300;
-const RETRY_MS = 5000;
 const FRAME_MS = 16;
 
 export interface InboxView {
@@ -44,25 +41,34 @@ export class Inbox extends Emitter<InboxEvents> {
   readonly #client: NotificationClient;
   readonly #api: Api;
   readonly #items = new Map<string, Item>();
+  readonly #outbox: Outbox;
   readonly #leave: (() => void)[];
   #filter: InboxFilter = {};
   #counts: Counts | null = null;
   #cursor: string | null = null;
-  #marks: Mark[] = [];
   #loads = 0;
   #loading = false;
   #error: unknown = null;
   #hidden = 0;
-  #sending = false;
   #outdated = false;
   #countTimer: ReturnType<typeof setTimeout> | undefined;
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
-  #sendTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: NotificationClient, api: Api) {
     super();
     this.#client = client;
     this.#api = api;
+    this.#outbox = new Outbox({
+      api,
+      store: client.store,
+      changed: () => this.#changed(),
+      counted: (numbers) => this.#count(numbers),
+      sent: (mark) => {
+        for (const [id, item] of this.#items) this.#items.set(id, marked(item, mark));
+        this.#recount();
+      },
+      refused: (mark, error) => this.#tell("refused", { mark, error }),
+    });
     this.#leave = [
       client.on("notification", (notification) => this.#arrive(notification)),
       client.on("changed", (changed) => this.#amend(changed)),
@@ -74,11 +80,13 @@ export class Inbox extends Emitter<InboxEvents> {
       }),
       client.on("state", ({ state }) => {
         if (state !== "live") return;
-        void this.#send();
+        void this.#outbox.send();
         if (this.#error !== null) void this.reload();
       }),
       client.on("leading", (leading) => {
-        if (leading) this.#adopt();
+        if (!leading) return;
+        this.#outbox.adopt();
+        if (client.state.state === "live") void this.#outbox.send();
       }),
     ];
   }
@@ -86,7 +94,7 @@ export class Inbox extends Emitter<InboxEvents> {
   close(): void {
     for (const leave of this.#leave) leave();
     clearTimeout(this.#countTimer);
-    clearTimeout(this.#sendTimer);
+    this.#outbox.close();
     clearTimeout(this.#changeTimer);
   }
 
@@ -98,7 +106,7 @@ export class Inbox extends Emitter<InboxEvents> {
       complete: this.#cursor === null && !this.#loading && this.#error === null,
       loading: this.#loading,
       error: this.#error,
-      pending: this.#marks.length,
+      pending: this.#outbox.marks.length,
       hidden: this.#hidden,
     };
   }
@@ -156,84 +164,13 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Give a receipt, or with `given` false take it back. It shows at once. */
   mark(receipt: Receipt, ids: string[], given = true): void {
-    if (ids.length > 0) this.#put({ ...this.#newMark(receipt, given), ids });
+    if (ids.length > 0) this.#outbox.put({ ...newMark(receipt, given), ids });
   }
 
   /** Read everything that has come until now, and nothing that comes before this is sent. */
   readAll(): void {
     const { epoch, position } = this.#client.standing;
-    this.#put({ ...this.#newMark("read", true), through: position, epoch });
-  }
-
-  #newMark(receipt: Receipt, given: boolean): Pick<Mark, "key" | "receipt" | "given" | "at"> {
-    return { key: newId(), receipt, given, at: new Date().toISOString() };
-  }
-
-  #put(mark: Mark): void {
-    this.#marks.push(mark);
-    this.#client.store.write("marks", [...this.#client.store.read<Mark[]>("marks", []), mark]);
-    this.#changed();
-    void this.#send();
-  }
-
-  /** What a tab that is gone could not send any more. */
-  #adopt(): void {
-    const ours = new Set(this.#marks.map(({ key }) => key));
-    const stored = this.#client.store.read<Mark[]>("marks", []);
-    this.#marks.unshift(...stored.filter(({ key }) => !ours.has(key)));
-    if (this.#client.state.state === "live") void this.#send();
-  }
-
-  #forget(mark: Mark): void {
-    this.#marks = this.#marks.filter(({ key }) => key !== mark.key);
-    const stored = this.#client.store.read<Mark[]>("marks", []);
-    this.#client.store.write(
-      "marks",
-      stored.filter(({ key }) => key !== mark.key),
-    );
-  }
-
-  /** Send what was marked, in order. What may pass is tried again later; what is refused is taken back. */
-  async #send(): Promise<void> {
-    if (this.#sending) return;
-    this.#sending = true;
-    clearTimeout(this.#sendTimer);
-    try {
-      for (let mark = this.#marks[0]; mark; mark = this.#marks[0]) {
-        try {
-          await this.#sendOne(mark);
-        } catch (error) {
-          if (!(error instanceof ApiError) || error.passing || error.status === 401) {
-            const afterMs = error instanceof ApiError ? (error.retryAfterS ?? 0) * 1000 : 0;
-            this.#sendTimer = setTimeout(() => void this.#send(), Math.max(afterMs, RETRY_MS));
-            return;
-          }
-          this.#forget(mark);
-          this.#changed();
-          await this.emit("refused", { mark, error });
-          continue;
-        }
-        this.#forget(mark);
-        for (const [id, item] of this.#items) this.#items.set(id, marked(item, mark));
-        this.#changed();
-        this.#recount();
-      }
-    } finally {
-      this.#sending = false;
-    }
-  }
-
-  async #sendOne(mark: Mark): Promise<void> {
-    if (!("ids" in mark)) {
-      const { through, epoch } = mark;
-      this.#count(await this.#api.read(epoch === null ? { all: true } : { through, epoch }));
-    } else if (mark.receipt === "read" && mark.given) {
-      for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
-        this.#count(await this.#api.read({ ids: mark.ids.slice(from, from + MAX_IDS) }));
-      }
-    } else {
-      for (const id of mark.ids) await this.#api.mark(id, { [mark.receipt]: mark.given });
-    }
+    this.#outbox.put({ ...newMark("read", true), through: position, epoch });
   }
 
   #arrive(notification: Notification): void {
@@ -302,7 +239,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** The numbers under the marks that are not answered yet. */
   #overlaid(counts: Counts, shown: Item[]): Counts {
-    if (this.#marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
+    if (this.#outbox.marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
     const [before, after] = [rows(this.#sorted()), rows(shown)];
     const less = (name: "unread" | "unseen"): number =>
       Math.max(0, counts[name] - before.filter((r) => r[name]).length + after.filter((r) => r[name]).length);
@@ -310,7 +247,7 @@ export class Inbox extends Emitter<InboxEvents> {
   }
 
   #shown(): Item[] {
-    return this.#sorted().map((item) => this.#marks.reduce(marked, item));
+    return this.#sorted().map((item) => this.#outbox.marks.reduce(marked, item));
   }
 
   #sorted(): Item[] {
@@ -348,7 +285,11 @@ export class Inbox extends Emitter<InboxEvents> {
   #changed(): void {
     this.#changeTimer ??= setTimeout(() => {
       this.#changeTimer = undefined;
-      this.emit("change", this.view).catch((error: unknown) => console.error("a listener threw:", error));
+      this.#tell("change", this.view);
     }, FRAME_MS);
+  }
+
+  #tell<Name extends keyof InboxEvents>(name: Name, payload: InboxEvents[Name]): void {
+    this.emit(name, payload).catch((error: unknown) => console.error("a listener threw:", error));
   }
 }
