@@ -7,6 +7,12 @@ UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --no-header --no-anno
 
 JS_TESTS := tests/e2e/js
 JS_TESTS_INSTALLED := $(JS_TESTS)/node_modules/.package-lock.json
+JS_CLIENT := clients/js
+JS_CLIENT_INSTALLED := $(JS_CLIENT)/node_modules/.package-lock.json
+JS_CLIENT_BUILT := $(JS_CLIENT)/dist/.built
+JS_CLIENT_CHECKED := $(JS_CLIENT)/node_modules/.checked
+JS_CLIENT_SOURCES := $(wildcard $(JS_CLIENT)/*.js* $(JS_CLIENT)/.prettier* $(JS_CLIENT)/src/*.ts)
+NPM_CI := npm ci --silent --no-audit --no-fund --prefix
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,7 +31,7 @@ run: install ## Start the server with demo users on http://localhost:8000 (HOST 
 	@exec $(PYTHON) -m server serve
 
 .PHONY: test
-test: .venv/dev services $(JS_TESTS_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
+test: .venv/dev services $(JS_TESTS_INSTALLED) $(JS_CLIENT_BUILT) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
 	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: model
@@ -33,7 +39,7 @@ model: .venv/dev services ## Hold delivery against its model at length: 500 hist
 	@$(WITH_VENV) MODEL_RUNS=500 python -m pytest -n 2 tests/integration/realtime/test_delivery_model.py $(ARGS)
 
 .PHONY: check
-check: .venv/dev ## Lint, check the format, the types, the layers and the docs.
+check: .venv/dev $(JS_CLIENT_CHECKED) ## Lint, check the format, the types, the layers and the docs.
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
@@ -83,5 +89,17 @@ services: .venv/made
 	@touch $@
 
 $(JS_TESTS_INSTALLED): $(JS_TESTS)/package.json $(JS_TESTS)/package-lock.json | services
-	@$(WITH_VENV) npm ci --prefix $(JS_TESTS) --silent --no-audit --no-fund
+	@$(WITH_VENV) $(NPM_CI) $(JS_TESTS)
+	@touch $@
+
+$(JS_CLIENT_INSTALLED): $(JS_CLIENT)/package.json $(JS_CLIENT)/package-lock.json | services
+	@$(WITH_VENV) $(NPM_CI) $(JS_CLIENT)
+	@touch $@
+
+$(JS_CLIENT_BUILT): $(JS_CLIENT_INSTALLED) $(JS_CLIENT_SOURCES)
+	@$(WITH_VENV) npm run --silent --prefix $(JS_CLIENT) build
+	@touch $@
+
+$(JS_CLIENT_CHECKED): $(JS_CLIENT_INSTALLED) $(JS_CLIENT_SOURCES) $(wildcard $(JS_CLIENT)/test/*.ts)
+	@$(WITH_VENV) npm run --silent --prefix $(JS_CLIENT) check
 	@touch $@

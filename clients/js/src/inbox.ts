@@ -1,0 +1,295 @@
+/**
+ * A person's inbox in one tab: a list that follows what arrives, and receipts that show at once.
+ *
+ * What the server said and what was marked here are kept apart: the view is the one under the other. A refused
+ * mark is dropped, and with it what it showed; one that could not be sent is stored, and sent when the connection
+ * is live again.
+ */
+import type { NotificationClient } from "./client.js";
+import { Emitter } from "./emitter.js";
+import type { Api, InboxFilter, Receipt } from "./http.js";
+import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
+import { newMark, Outbox } from "./outbox.js";
+import type { Changed, Counts, InboxEvent, InboxPage, Item, Marked, Notification } from "./wire.js";
+
+const PAGE = 50;
+const MAX_PAGE = 100;
+const COUNT_DELAY_MS = 300;
+const FRAME_MS = 16;
+
+export interface InboxView {
+  rows: Row[];
+  /** The server's numbers, less what is marked here; null until they are known. */
+  counts: Counts | null;
+  /** Everything that the filter lets through is loaded. */
+  complete: boolean;
+  loading: boolean;
+  error: unknown;
+  /** Marks that are still to be sent. */
+  pending: number;
+  /** Arrivals of which only the server knows whether they belong here: `reload` shows them. */
+  hidden: number;
+}
+
+export interface InboxEvents {
+  change: InboxView;
+  /** A mark was refused, and is taken back. */
+  refused: { mark: Mark; error: unknown };
+}
+
+export class Inbox extends Emitter<InboxEvents> {
+  readonly #client: NotificationClient;
+  readonly #api: Api;
+  readonly #items = new Map<string, Item>();
+  readonly #outbox: Outbox;
+  readonly #leave: (() => void)[];
+  #filter: InboxFilter = {};
+  #counts: Counts | null = null;
+  #cursor: string | null = null;
+  #loads = 0;
+  #loading = false;
+  #error: unknown = null;
+  #hidden = 0;
+  #outdated = false;
+  #countTimer: ReturnType<typeof setTimeout> | undefined;
+  #changeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(client: NotificationClient, api: Api) {
+    super();
+    this.#client = client;
+    this.#api = api;
+    this.#outbox = new Outbox({
+      api,
+      store: client.store,
+      changed: () => this.#changed(),
+      counted: (numbers) => this.#count(numbers),
+      sent: (mark) => {
+        for (const [id, item] of this.#items) this.#items.set(id, marked(item, mark));
+        this.#recount();
+      },
+      refused: (mark, error) => this.#tell("refused", { mark, error }),
+    });
+    this.#leave = [
+      client.on("notification", (notification) => this.#arrive(notification)),
+      client.on("changed", (changed) => this.#amend(changed)),
+      client.on("inbox", (event) => this.#receive(event)),
+      client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
+      client.on("stale", () => void this.reload()),
+      client.on("session", (session) => {
+        if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
+      }),
+      client.on("state", ({ state }) => {
+        if (state !== "live") return;
+        void this.#outbox.send();
+        if (this.#error !== null) void this.reload();
+      }),
+      client.on("leading", (leading) => {
+        if (!leading) return;
+        this.#outbox.adopt();
+        if (client.state.state === "live") void this.#outbox.send();
+      }),
+    ];
+  }
+
+  close(): void {
+    for (const leave of this.#leave) leave();
+    clearTimeout(this.#countTimer);
+    this.#outbox.close();
+    clearTimeout(this.#changeTimer);
+  }
+
+  get view(): InboxView {
+    const shown = this.#shown();
+    return {
+      rows: rows(shown.filter((item) => matches(item, this.#filter) !== false)),
+      counts: this.#counts && this.#overlaid(this.#counts, shown),
+      complete: this.#cursor === null && !this.#loading && this.#error === null,
+      loading: this.#loading,
+      error: this.#error,
+      pending: this.#outbox.marks.length,
+      hidden: this.#hidden,
+    };
+  }
+
+  /** Show what `filter` lets through, from the newest on. */
+  async open(filter: InboxFilter = {}): Promise<void> {
+    this.#filter = filter;
+    this.#items.clear();
+    this.#cursor = null;
+    await this.reload();
+  }
+
+  /** Read again what is shown, as much of it as one page takes. A failure is in the view. */
+  async reload(): Promise<void> {
+    await this.#refresh("whole");
+  }
+
+  /** With `top`, what is below the page that is read stays as it is: somebody may have scrolled there. */
+  async #refresh(extent: "whole" | "top"): Promise<void> {
+    const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#items.size), MAX_PAGE);
+    this.#outdated = false;
+    const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
+    await this.#finish(load, async () => {
+      const [page, counts] = await Promise.all([this.#api.inbox(filter), this.#api.counts()]);
+      return () => {
+        this.#replace(page, extent);
+        this.#count(counts);
+      };
+    });
+  }
+
+  /** Take a first page; what came while it was read stays. */
+  #replace(page: InboxPage, extent: "whole" | "top"): void {
+    const last = extent === "top" && page.next_cursor !== null ? page.items.at(-1) : undefined;
+    let below = false;
+    for (const [id, item] of this.#items) {
+      const isBelow = last !== undefined && newestFirst(item, last) > 0;
+      below ||= isBelow;
+      if (!isBelow && item.offset <= (page.position[item.room] ?? Infinity)) this.#items.delete(id);
+    }
+    this.#hidden = 0;
+    this.#add(page, below ? this.#cursor : page.next_cursor);
+  }
+
+  /** Load the next page, if there is one and none is being loaded. */
+  async more(): Promise<void> {
+    const cursor = this.#cursor;
+    if (cursor === null || this.#loading) return;
+    const load = this.#begin();
+    await this.#finish(load, async () => {
+      const page = await this.#api.inbox({ limit: PAGE, ...this.#filter }, cursor);
+      return () => this.#add(page, page.next_cursor);
+    });
+  }
+
+  /** Give a receipt, or with `given` false take it back. It shows at once. */
+  mark(receipt: Receipt, ids: string[], given = true): void {
+    if (ids.length > 0) this.#outbox.put({ ...newMark(receipt, given), ids });
+  }
+
+  /** Read everything that has come until now, and nothing that comes before this is sent. */
+  readAll(): void {
+    const { epoch, position } = this.#client.standing;
+    this.#outbox.put({ ...newMark("read", true), through: position, epoch });
+  }
+
+  #arrive(notification: Notification): void {
+    const thread = notification.thread;
+    const threads = [...this.#items.values()].flatMap((item) => item.thread ?? []);
+    const before = threads.filter(({ key }) => key === thread).sort((a, b) => b.count - a.count)[0];
+    const known = this.#items.get(notification.id);
+    const item = arrived(notification, before ?? null);
+    if (!item || known) return;
+    const belongs = matches(item, this.#filter);
+    if (belongs === null) this.#hidden += 1;
+    if (belongs) this.#items.set(item.id, item);
+    this.#changed();
+    // Whether a posting settles its thread, only the server's list says.
+    this.#outdated ||= item.thread !== null;
+    this.#recount();
+  }
+
+  #amend(changed: Changed): void {
+    for (const [id, item] of this.#items) {
+      const next = amended(item, changed);
+      if (next) this.#items.set(id, next);
+      else this.#items.delete(id);
+    }
+    this.#changed();
+    this.#recount();
+  }
+
+  /** What was marked on another device, or in another tab. */
+  #receive(event: InboxEvent): void {
+    for (const { id, ...receipts } of event.changed) {
+      const item = this.#items.get(id);
+      if (item) this.#items.set(id, { ...item, ...receipts });
+    }
+    this.#count(event);
+    this.#changed();
+    if (Object.keys(event.through).length > 0) void this.#refresh("top");
+  }
+
+  /** Take numbers, unless newer ones are known. */
+  #count(said: Partial<Counts> & Pick<Marked, "version">): void {
+    if (said.version < (this.#counts?.version ?? 0)) return;
+    if (!this.#counts && said.all === undefined) return;
+    const none = { all: 0, unread: 0, unseen: 0, todo: 0, archived: 0, by_type: {}, version: 0 };
+    const { all, unread, unseen, todo, archived, by_type, version } = { ...none, ...this.#counts, ...said };
+    this.#counts = { all, unread, unseen, todo, archived, by_type, version };
+  }
+
+  /** Ask for the numbers, and for the list where that is needed: once for a burst. */
+  #recount(): void {
+    this.#countTimer ??= setTimeout(() => {
+      this.#countTimer = undefined;
+      if (this.#outdated) {
+        void this.#refresh("top");
+        return;
+      }
+      this.#api.counts().then(
+        (counts) => {
+          this.#count(counts);
+          this.#changed();
+        },
+        () => undefined, // the next event or connection asks again
+      );
+    }, COUNT_DELAY_MS);
+  }
+
+  /** The numbers under the marks that are not answered yet. */
+  #overlaid(counts: Counts, shown: Item[]): Counts {
+    if (this.#outbox.marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
+    const [before, after] = [rows(this.#sorted()), rows(shown)];
+    const less = (name: "unread" | "unseen"): number =>
+      Math.max(0, counts[name] - before.filter((r) => r[name]).length + after.filter((r) => r[name]).length);
+    return { ...counts, unread: less("unread"), unseen: less("unseen") };
+  }
+
+  #shown(): Item[] {
+    return this.#sorted().map((item) => this.#outbox.marks.reduce(marked, item));
+  }
+
+  #sorted(): Item[] {
+    return [...this.#items.values()].sort(newestFirst);
+  }
+
+  #add(page: InboxPage, cursor: string | null): void {
+    for (const item of page.items) this.#items.set(item.id, item);
+    this.#cursor = cursor;
+  }
+
+  #begin(): number {
+    this.#loading = true;
+    this.#changed();
+    return (this.#loads += 1);
+  }
+
+  /** Take what was read, unless something newer is being read. */
+  async #finish(load: number, read: () => Promise<() => void>): Promise<void> {
+    let take: () => void = () => undefined;
+    let failed: unknown = null;
+    try {
+      take = await read();
+    } catch (error) {
+      failed = error;
+    }
+    if (load !== this.#loads) return;
+    take();
+    this.#error = failed;
+    this.#loading = false;
+    this.#changed();
+  }
+
+  /** Tell the listeners, once for a burst: a view sorts everything. */
+  #changed(): void {
+    this.#changeTimer ??= setTimeout(() => {
+      this.#changeTimer = undefined;
+      this.#tell("change", this.view);
+    }, FRAME_MS);
+  }
+
+  #tell<Name extends keyof InboxEvents>(name: Name, payload: InboxEvents[Name]): void {
+    this.emit(name, payload).catch((error: unknown) => console.error("a listener threw:", error));
+  }
+}

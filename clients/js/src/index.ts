@@ -1,0 +1,13 @@
+export { NotificationClient, type ClientEvents, type ClientOptions } from "./client.js";
+export { browserEnvironment, memoryStorage, type Environment } from "./environment.js";
+export { ApiError, SignedOutError } from "./errors.js";
+export { Api, type InboxFilter, type MarkTarget, type Receipt } from "./http.js";
+export { Inbox, type InboxEvents, type InboxView } from "./inbox.js";
+export type { Mark, Row } from "./items.js";
+export type { ConnectionState } from "./link.js";
+export { Login, type LoginPlace } from "./login.js";
+export type { SessionEvents } from "./session.js";
+export type { Toast } from "./tabs.js";
+export type { TokenFunction, TokenSource } from "./tokens.js";
+export type { Heartbeat } from "./upkeep.js";
+export type * from "./wire.js";

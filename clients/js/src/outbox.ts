@@ -1,0 +1,110 @@
+/** Marks on their way to the server: in order, stored until they are answered, tried again until they are. */
+import { newId } from "./environment.js";
+import { ApiError } from "./errors.js";
+import type { Api, Receipt } from "./http.js";
+import type { Mark } from "./items.js";
+import type { Store } from "./store.js";
+import type { Marked } from "./wire.js";
+
+const MAX_IDS = 500;
+const RETRY_MS = 5000;
+
+export interface OutboxOptions {
+  api: Api;
+  store: Store;
+  /** There is one more or one less. */
+  changed: () => void;
+  counted: (numbers: Marked) => void;
+  sent: (mark: Mark) => void;
+  refused: (mark: Mark, error: unknown) => void;
+}
+
+export function newMark(receipt: Receipt, given: boolean): Pick<Mark, "key" | "receipt" | "given" | "at"> {
+  return { key: newId(), receipt, given, at: new Date().toISOString() };
+}
+
+export class Outbox {
+  #marks: Mark[] = [];
+  #sending = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly options: OutboxOptions) {}
+
+  get marks(): readonly Mark[] {
+    return this.#marks;
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  put(mark: Mark): void {
+    this.#marks.push(mark);
+    this.options.store.write("marks", [...this.#stored(), mark]);
+    this.options.changed();
+    void this.send();
+  }
+
+  /** Take over what a tab that is gone could not send any more. */
+  adopt(): void {
+    const ours = new Set(this.#marks.map(({ key }) => key));
+    this.#marks.unshift(...this.#stored().filter(({ key }) => !ours.has(key)));
+  }
+
+  /** Send all, in order. What may pass is tried again later; what is refused is dropped. */
+  async send(): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    clearTimeout(this.#timer);
+    try {
+      for (let mark = this.#marks[0]; mark; mark = this.#marks[0]) {
+        try {
+          await this.#sendOne(mark);
+        } catch (error) {
+          if (!isRefusal(error)) {
+            const afterMs = error instanceof ApiError ? (error.retryAfterS ?? 0) * 1000 : 0;
+            this.#timer = setTimeout(() => void this.send(), Math.max(afterMs, RETRY_MS));
+            return;
+          }
+          this.#forget(mark);
+          this.options.refused(mark, error);
+          continue;
+        }
+        this.#forget(mark);
+        this.options.sent(mark);
+      }
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  async #sendOne(mark: Mark): Promise<void> {
+    const { api, counted } = this.options;
+    if (!("ids" in mark)) {
+      const { through, epoch } = mark;
+      counted(await api.read(epoch === null ? { all: true } : { through, epoch }));
+    } else if (mark.receipt === "read" && mark.given) {
+      for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
+        counted(await api.read({ ids: mark.ids.slice(from, from + MAX_IDS) }));
+      }
+    } else {
+      for (const id of mark.ids) await api.mark(id, { [mark.receipt]: mark.given });
+    }
+  }
+
+  #forget(mark: Mark): void {
+    const others = ({ key }: Mark): boolean => key !== mark.key;
+    this.#marks = this.#marks.filter(others);
+    this.options.store.write("marks", this.#stored().filter(others));
+    this.options.changed();
+  }
+
+  #stored(): Mark[] {
+    return this.options.store.read<Mark[]>("marks", []);
+  }
+}
+
+/** Who is signed out may come back. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ApiError && !error.passing && error.status !== 401;
+}

@@ -1,0 +1,182 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import {
+  Api,
+  type ClientEvents,
+  type Environment,
+  Inbox,
+  type InboxView,
+  type Item,
+  memoryStorage,
+  NotificationClient,
+} from "../src/index.js";
+
+type Answer = [status: number, body: unknown];
+
+const item = (id: string): Item => ({
+  ...{
+    id,
+    type: "t",
+    level: "info",
+    urgent: false,
+    title: id,
+    content: "",
+    data: {},
+    link: null,
+    actor: null,
+  },
+  ...{
+    created_at: id,
+    expires_at: null,
+    room: "user:1",
+    rooms: ["user:1"],
+    offset: Number(id),
+    thread: null,
+  },
+  ...{ seen_at: null, read_at: null, archived_at: null },
+});
+const counts = { all: 2, unread: 2, unseen: 2, todo: 0, archived: 0, by_type: {}, version: 1 };
+const page = {
+  ...counts,
+  items: [item("2"), item("1")],
+  next_cursor: null,
+  epoch: "e1",
+  position: { "user:1": 2 },
+};
+const ROUTES: Record<string, Answer> = { "GET inbox": [200, page], "GET inbox/counts": [200, counts] };
+
+/** A client that hears what the test says. */
+class Client extends NotificationClient {
+  hear<Name extends keyof ClientEvents>(name: Name, payload: ClientEvents[Name]): Promise<void> {
+    return this.emit(name, payload);
+  }
+}
+
+let server: Server;
+let client: Client;
+let routes: Record<string, Answer>;
+let inbox: Inbox;
+let onAnswer: (route: string) => void;
+const storage = memoryStorage();
+
+beforeEach(async () => {
+  [routes, onAnswer] = [{ ...ROUTES }, () => undefined];
+  server = createServer((request, response) => {
+    const route = `${request.method ?? ""} ${(request.url ?? "").replace("/api/v1/", "").replace(/\?.*/, "")}`;
+    const [status, body] = routes[route] ?? [404, { error: { code: "not_found", message: "" } }];
+    response.writeHead(status).end(JSON.stringify(body), () => onAnswer(route));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const alone: Environment = {
+    ...{ storage, locks: undefined, channel: undefined },
+    ...{ visible: () => true, watch: () => () => undefined },
+  };
+  client = new Client({ url, userId: "1", token: "t", environment: alone });
+  inbox = new Inbox(client, new Api(url, "t"));
+});
+
+afterEach(() => {
+  inbox.close();
+  server.close();
+});
+
+function answered(route: string): Promise<void> {
+  return new Promise((resolve) => {
+    onAnswer = (done) => {
+      if (done === route) resolve();
+    };
+  });
+}
+
+/** The first view from now on for which `condition` holds. */
+function view(condition: (view: InboxView) => boolean): Promise<InboxView> {
+  return new Promise((resolve) => {
+    const leave = inbox.on("change", (next) => {
+      if (!condition(next)) return;
+      leave();
+      resolve(next);
+    });
+  });
+}
+
+test("what is marked shows at once, and stays when the server agrees", async () => {
+  await inbox.open();
+  routes["POST inbox/read"] = [200, { unread: 1, unseen: 1, version: 2 }];
+  routes["GET inbox/counts"] = [200, { ...counts, unread: 1, unseen: 1, version: 2 }];
+  inbox.mark("read", ["2"]);
+  expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, true]);
+  expect(inbox.view.counts).toMatchObject({ unread: 1, unseen: 1 });
+  expect(inbox.view.pending).toBe(1);
+  const after = await view(({ pending }) => pending === 0);
+  expect(after.rows.map((row) => row.unread)).toEqual([false, true]);
+  expect(after.counts).toMatchObject({ unread: 1, version: 2 });
+});
+
+test("a mark that is refused is taken back, and said so", async () => {
+  await inbox.open();
+  const refused = new Promise((resolve) => inbox.on("refused", resolve));
+  inbox.mark("archived", ["2"]);
+  expect(inbox.view.rows.map((row) => row.key)).toEqual(["1"]);
+  expect(await refused).toMatchObject({ mark: { ids: ["2"] }, error: { code: "not_found", status: 404 } });
+  expect(inbox.view.rows.map((row) => row.key)).toEqual(["2", "1"]);
+  expect(inbox.view).toMatchObject({ pending: 0, counts: { unread: 2 } });
+});
+
+test("a mark that cannot be sent is kept in the storage", async () => {
+  await inbox.open();
+  routes["POST inbox/read"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  const tried = answered("POST inbox/read");
+  inbox.readAll();
+  expect(inbox.view.counts).toMatchObject({ unread: 0, unseen: 0 });
+  await tried;
+  expect(inbox.view.pending).toBe(1);
+  expect(Object.keys(JSON.parse(storage.getItem(marksKey()) ?? "[]") as object[])).toHaveLength(1);
+});
+
+function marksKey(): string {
+  const { port } = server.address() as AddressInfo;
+  return `notify:http://127.0.0.1:${port}:1:marks`;
+}
+
+test("a list that could not be read says why, and is whole at the next try", async () => {
+  routes["GET inbox"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  await inbox.open();
+  expect(inbox.view).toMatchObject({ error: { code: "storage_unavailable", passing: true }, loading: false });
+  routes["GET inbox"] = [200, page];
+  await inbox.reload();
+  expect(inbox.view).toMatchObject({ error: null, complete: true });
+  expect(inbox.view.rows).toHaveLength(2);
+});
+
+const numbered = (from: number, to: number) =>
+  Array.from({ length: from - to + 1 }, (_, n) => item(`${from - n}`));
+const keys = () => inbox.view.rows.map((row) => row.key);
+
+test("what is read on another device leaves what was scrolled to as it is, below the first page", async () => {
+  routes["GET inbox"] = [200, { ...page, items: numbered(300, 251), next_cursor: "c1" }];
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: numbered(250, 151), next_cursor: "c2" }];
+  await inbox.more();
+  expect(keys()).toHaveLength(150);
+  const position = { "user:1": 300 };
+  routes["GET inbox"] = [200, { ...page, items: numbered(299, 200), next_cursor: "c1", position }];
+  const changed = { unread: 0, unseen: 0, version: 2, position, changed: [], through: { "user:1": 300 } };
+  await client.hear("inbox", changed);
+  await view(({ loading }) => !loading);
+  expect(keys()).toEqual(numbered(299, 151).map(({ id }) => id));
+  await inbox.reload();
+  expect(keys()).toEqual(numbered(299, 200).map(({ id }) => id));
+});
+
+test("an arrival is on top at once, also when it comes while the list is read, and asks for the numbers", async () => {
+  await inbox.open();
+  const content = { ...item("3"), thread: null, epoch: "e1" };
+  routes["GET inbox/counts"] = [200, { ...counts, unread: 3, version: 2 }];
+  const reading = inbox.reload();
+  await client.hear("notification", content);
+  await reading;
+  expect(keys()).toEqual(["3", "2", "1"]);
+  await view((next) => next.counts?.unread === 3);
+});
