@@ -29,6 +29,8 @@ async def row(inbox) -> InboxItem | None:
 async def thread(inbox) -> tuple[bool, Actor | None]:
     item = await row(inbox)
     assert (await inbox.state("1", ROOMS)).unread == item.thread.open
+    unread = (await inbox.page("1", ROOMS, InboxFilter(unread=True), None, 10)).items
+    assert unread == ((item,) if item.thread.open else ())
     return item.thread.open, item.thread.settled_by
 
 
