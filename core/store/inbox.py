@@ -110,16 +110,19 @@ def _locate(
     connection: Connection, user_id: str, rooms: Sequence[str], notification_ids: Sequence[str]
 ) -> dict[str, Runs]:
     due = due_by_room(connection, user_id, rooms)
-    sent = select(_posting.room, _posting.offset).where(
-        among(connection, _posting.notification_id, notification_ids),
-        among(connection, _posting.room, due),
-        _posting.kind == Kind.NOTIFICATION.value,
+    sent = connection.execute(
+        select(_posting.room, _posting.offset, _posting.notification_id).where(
+            among(connection, _posting.notification_id, notification_ids),
+            among(connection, _posting.room, due),
+            _posting.kind == Kind.NOTIFICATION.value,
+        )
     )
+    meant = [row for row in sent if runs.contains(due[row.room], row.offset)]
+    behind = connection.execute(_behind(connection, due, {row.notification_id for row in meant}))
     offsets: dict[str, list[int]] = {}
-    for statement in (sent, _behind(connection, due, notification_ids)):
-        for row in connection.execute(statement):
-            if runs.contains(due[row.room], row.offset):
-                offsets.setdefault(row.room, []).append(row.offset)
+    for room, offset in (*((row.room, row.offset) for row in meant), *behind):
+        if runs.contains(due[room], offset):
+            offsets.setdefault(room, []).append(offset)
     return {room: runs.of_offsets(found) for room, found in offsets.items()}
 
 

@@ -56,8 +56,10 @@ def _widened(connection: Connection, room: str, offsets: Runs) -> Runs:
     return runs.normalise(
         (
             min(first, max(1, first - _TOUCHING) if before is None else before + 1),
-            max(last, min(head or 0, last + _TOUCHING) if after is None else after - 1),
+            max(last, min(head, last + _TOUCHING) if after is None else after - 1),
         )
+        if head is not None and first <= head
+        else (first, last)
         for first, last, before, after, head in rows
     )
 

@@ -185,7 +185,7 @@ class World:
         found: dict[str, set[int]] = {}
         for room, offset in self.places(one, self.rooms):
             found.setdefault(room, set()).add(offset)
-        for room in self.rooms if one.thread else ():
+        for room in self.rooms if one.thread and found else ():
             standing = self.standing(room, one.thread or "")
             if standing and standing.newest.id < one.id:
                 offset = standing.newest.offsets[room]

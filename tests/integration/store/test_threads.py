@@ -29,6 +29,8 @@ async def row(inbox) -> InboxItem | None:
 async def thread(inbox) -> tuple[bool, Actor | None]:
     item = await row(inbox)
     assert (await inbox.state("1", ROOMS)).unread == item.thread.open
+    unread = (await inbox.page("1", ROOMS, InboxFilter(unread=True), None, 10)).items
+    assert unread == ((item,) if item.thread.open else ())
     return item.thread.open, item.thread.settled_by
 
 
@@ -176,8 +178,28 @@ async def test_the_row_is_unread_while_the_thread_waits_in_any_room(inbox, log):
 
     await log.commit(mark("1", Receipt.READ, {OWN: [(1, 1)]}))
     assert (await row(inbox)).read_at is None
+    await log.commit(mark("1", Receipt.READ, {OWN: [(1, 1)]}, given=False))
     await log.commit(mark("1", Receipt.READ, {TEAM: [(1, 1)]}))
-    assert (await row(inbox)).read_at is not None
+    assert (await row(inbox)).read_at is not None, "where it is settled, it needs nobody"
+    assert (await inbox.state("1", ROOMS)).unread == 0
+
+
+async def test_marking_a_row_marks_nothing_that_is_not_due(inbox, log, database):
+    before = await publish(log, "role:reviewer", thread=TASK)
+    await join(database, "1", "role:reviewer", 1)
+    newest = await publish(log, OWN, thread=TASK)
+    rooms = (*ROOMS, "role:reviewer")
+    assert await inbox.locate("1", rooms, [newest.notification.id]) == {OWN: ((1, 1),)}
+    assert await inbox.locate("1", rooms, [before.notification.id]) == {}
+
+
+async def test_a_settle_from_before_the_uncovered_entry_settles_nothing(inbox, log):
+    first = await publish(log, TEAM, thread=TASK)
+    await settle(log, first.notification.id, LI)
+    await publish(log, TEAM, thread=TASK)
+    newest = await publish(log, TEAM, thread=TASK)
+    await retract(log, newest)
+    assert await thread(inbox) == (True, None)
 
 
 async def test_who_settled_it_last_is_told_when_no_room_has_it_open(inbox, log):
