@@ -50,7 +50,10 @@ def serve(sqlite_demo: Path, tmp_path: Path) -> Callable[..., ServerProcess]:
 def newcomer(server: ServerProcess) -> str:
     """The id of an annotator for whom nothing waits: their name is ann, their password that of the demo."""
     admin = Api(server.url, bearer(log_in(server.url, "admin")["access_token"]))
-    person = {"username": "ann", "password": "demo-password", "name": "Ann", "roles": ["annotator"]}
+    person = {
+        "username": "ann", "password": "demo-password", "name": "Ann", "roles": ["annotator"],
+        "projects": {"1": ["annotator"]},
+    }  # fmt: skip
     made = admin.post("users", person)
     admin.close()
     return made.body["id"]
