@@ -151,6 +151,6 @@ class Missed:
     latest: tuple[InboxItem, ...]
 
 
-MISSED_CAP = 1_000
+MISSED_CAP = 500
 LATEST = 5
 MAX_THREAD = 1_000

@@ -1,6 +1,5 @@
 """The summary: what happened while a person was away, and what waits for them now."""
 
-import asyncio
 from collections.abc import Mapping
 
 from core.domain.counters import Counters, added
@@ -33,13 +32,10 @@ class SummaryService:
 
         `elsewhere` is what waits on other platforms (None: they are asked first).
         """
-        if elsewhere is None:
-            elsewhere = await self.elsewhere(user)
-        acknowledged, state, work = await asyncio.gather(
-            self._positions.acknowledged(user.id, user.rooms),
-            self._inbox.state(user.id, user.rooms),
-            self._tasks.waiting(user),
-        )
+        counters = await self.elsewhere(user) if elsewhere is None else elsewhere
+        acknowledged = await self._positions.acknowledged(user.id, user.rooms)
+        state = await self._inbox.state(user.id, user.rooms)
+        work = await self._tasks.waiting(user)
         missed = await self._inbox.missed(
             user.id, user.rooms, acknowledged.position, state.position if through is None else through
         )
@@ -47,7 +43,7 @@ class SummaryService:
             inbox=state,
             since=acknowledged.at,
             missed=missed,
-            tasks=added(_counts(user, work), elsewhere),
+            tasks=added(_counts(user, work), counters),
             work=work,
         )
 
