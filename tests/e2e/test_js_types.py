@@ -98,10 +98,14 @@ async def record(server: ServerProcess) -> list[Recorded]:
                 ("GET", "inbox/counts", None, "Counts"),
                 ("POST", "inbox/read", {"all": True}, "Marked"),
                 ("GET", "summary", None, "Summary"),
+                ("GET", "tasks", None, "TaskPage"),
+                ("GET", f"tasks/{task['id']}", None, "TaskWithEvents"),
                 ("GET", "inbox?limit=x", None, "{ error: WireError }"),
             ):
                 recorded.append((name, (await zhangsan.call(method, path, body))[1]))
-            item = recorded[-5][1]["items"][0]["id"]
+            _, members = await admin.call("GET", "projects/1/members")
+            recorded.append(("Member[]", members["items"]))
+            item = next(answer for name, answer in recorded if name == "InboxPage")["items"][0]["id"]
             recorded.append(("Item", (await zhangsan.call("PATCH", f"inbox/{item}", {"archived": True}))[1]))
             await wire.wait("inbox", 2)
             await zhangsan.call("POST", "auth/logout")
