@@ -16,8 +16,8 @@ _PAGE = r"(?!(?:api|assets|socket\.io|healthz|readyz|metrics)(?:/|$))(?:[^/]+/)*
 """What a person may have in the address bar. What looks like a file is none, and nothing of the server's own is."""
 
 _NOT_BUILT = (
-    "The web client is not built. In the server's folder, `make web` builds it,"
-    " with Node 20.19 or newer (of 22: 22.12); then reload this page.\n"
+    "The web client is not built: `make web` in the server's folder builds it, and gets Node where it is missing."
+    " Then reload this page.\n"
 )
 
 _CONTENT_SECURITY_POLICY = (
