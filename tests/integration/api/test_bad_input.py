@@ -62,7 +62,8 @@ def dumps(value) -> bytes:
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize(
-    "path", ["notifications", "notifications/batch", "inbox/read", "auth/login", "auth/refresh"]
+    "path",
+    ["notifications", "notifications/batch", "inbox/read", "inbox/archive", "auth/login", "auth/refresh"],
 )
 @pytest.mark.parametrize(
     "body",
@@ -311,7 +312,7 @@ def test_other_methods_are_told_the_right_ones(admin, method):
     for path, allowed in (
         ("me", {"GET"}),
         ("notifications/batch", {"POST"}),
-        ("inbox/read", {"POST"}),
+        *((f"inbox/{name}", {"POST"}) for name in ("seen", "read", "archive")),
         ("inbox/counts", {"GET"}),
     ):
         answer = admin.request(method, path)
