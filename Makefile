@@ -18,6 +18,11 @@ WEB_INSTALLED := $(WEB)/node_modules/.package-lock.json
 WEB_BUILT := $(WEB)/dist/.built
 WEB_CHECKED := $(WEB)/node_modules/.checked
 WEB_SOURCES := $(wildcard $(WEB)/*.* $(WEB)/.prettier*) $(shell find $(WEB)/src $(WEB)/public -type f)
+
+EXAMPLES := clients/examples
+EXAMPLES_INSTALLED := $(EXAMPLES)/node_modules/.package-lock.json
+EXAMPLES_CHECKED := $(EXAMPLES)/node_modules/.checked
+EXAMPLES_SOURCES := $(wildcard $(EXAMPLES)/*.* $(EXAMPLES)/.prettier*) $(shell find $(EXAMPLES)/src -type f)
 NPM_CI := npm ci --silent --no-audit --no-fund --prefix
 
 .DEFAULT_GOAL := help
@@ -42,7 +47,7 @@ run: install ## Start the server with demo users on http://localhost:8000 (HOST 
 web: $(WEB_BUILT) ## Build the web client, which the server shows at /.
 
 .PHONY: test
-test: .venv/dev services $(JS_TESTS_INSTALLED) $(WEB_BUILT) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
+test: .venv/dev services $(JS_TESTS_INSTALLED) $(WEB_BUILT) $(EXAMPLES_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
 	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: model
@@ -50,7 +55,7 @@ model: .venv/dev services ## Hold delivery against its model at length: 500 hist
 	@$(WITH_VENV) MODEL_RUNS=500 python -m pytest -n 2 tests/integration/realtime/test_delivery_model.py $(ARGS)
 
 .PHONY: check
-check: .venv/dev $(JS_CLIENT_CHECKED) $(WEB_CHECKED) ## Lint, check the format, the types, the layers and the docs.
+check: .venv/dev $(JS_CLIENT_CHECKED) $(WEB_CHECKED) $(EXAMPLES_CHECKED) ## Lint, check the format, the types, the layers and the docs.
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
@@ -130,4 +135,12 @@ $(WEB_BUILT): $(WEB_INSTALLED) $(JS_CLIENT_BUILT) $(WEB_SOURCES)
 
 $(WEB_CHECKED): $(WEB_INSTALLED) $(JS_CLIENT_BUILT) $(WEB_SOURCES) $(shell find $(WEB)/test -type f)
 	@$(WITH_VENV) npm run --silent --prefix $(WEB) check
+	@touch $@
+
+$(EXAMPLES_INSTALLED): $(EXAMPLES)/package.json $(EXAMPLES)/package-lock.json $(JS_CLIENT_INSTALLED) | node
+	@$(WITH_VENV) $(NPM_CI) $(EXAMPLES)
+	@touch $@
+
+$(EXAMPLES_CHECKED): $(EXAMPLES_INSTALLED) $(JS_CLIENT_BUILT) $(EXAMPLES_SOURCES)
+	@$(WITH_VENV) npm run --silent --prefix $(EXAMPLES) check
 	@touch $@
