@@ -1,6 +1,5 @@
 """The web client's files over HTTP, behind everything that stands before them."""
 
-import gzip
 import os
 import re
 import shutil
@@ -29,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "secret.txt").write_bytes(SECRET)
     assets = root / "assets"
     (assets / "index-a1b2c3d4.js").write_bytes(SCRIPT)
-    (assets / "index-a1b2c3d4.js.gz").write_bytes(gzip.compress(SCRIPT))
+    (assets / "index-a1b2c3d4.js.gz").write_bytes(b"gzipped")
     (assets / "index-a1b2c3d4.js.br").write_bytes(b"brotli")
     (assets / "_plugin-vue_export-helper-B_x-9.css").write_bytes(b"a {}")
     (assets / "fonts" / "noto.woff2").write_bytes(b"wOF2")
@@ -123,7 +122,7 @@ def test_assets_are_kept_for_ever_and_other_files_are_asked_for_again(browser: A
     ("accepted", "encoding", "content"),
     [
         ("gzip, deflate, br, zstd", "br", b"brotli"),
-        ("gzip", "gzip", gzip.compress(SCRIPT)),
+        ("gzip", "gzip", b"gzipped"),
         ("identity", None, SCRIPT),
     ],
 )
@@ -131,7 +130,7 @@ def test_an_asset_comes_as_the_browser_can_read_it(browser: Api, accepted: str, 
     answer = browser.get("/assets/index-a1b2c3d4.js", headers={"Accept-Encoding": accepted})
 
     assert answer.headers["Content-Encoding"] == encoding
-    assert gzip.decompress(answer.content) == SCRIPT if encoding == "gzip" else answer.content == content
+    assert answer.content == content
     assert answer.headers["Vary"] == "Accept-Encoding"
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
