@@ -198,9 +198,9 @@ export class Inbox extends Emitter<InboxEvents> {
     return this.#outbox.undo(key);
   }
 
-  /** Send what is held, now. */
-  release(): void {
-    this.#outbox.release();
+  /** Send what is held, now; with a key, only if it is that mark. */
+  release(key?: string): void {
+    this.#outbox.release(key);
   }
 
   #allRead(): Mark {

@@ -59,9 +59,9 @@ export class Outbox {
     this.#add({ ...mark, held_until: Date.now() + forMs });
   }
 
-  /** Send what is held, now. */
-  release(): void {
-    if (!this.#held) return;
+  /** Send what is held, now; with a key, only if it is that mark. */
+  release(key = this.held): void {
+    if (key === null || key !== this.held) return;
     this.#endHold();
     this.options.changed();
     void this.send();
