@@ -1,6 +1,7 @@
 """A select for each of some rows that come as parameters."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Subquery, bindparam, column, func, select, true
@@ -22,20 +23,15 @@ class Each:
 
     def batches(self, dialect: str, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
         """For each statement that the rows take: how many selects it has, and their parameters."""
-        rows = list(rows)
-        if dialect == "postgresql" and rows:
-            yield (
-                1,
-                {
-                    name: list(values)
-                    for name, values in zip(self._types, zip(*rows, strict=True), strict=True)
-                },
-            )
+        every = list(rows)
+        if dialect == "postgresql" and every:
+            columns = map(list, zip(*every, strict=True))
+            yield 1, dict(zip(self._types, columns, strict=True))
             return
-        for start in range(0, len(rows), MAX_BRANCHES):
-            part = rows[start : start + MAX_BRANCHES]
+        for start in range(0, len(every), MAX_BRANCHES):
+            part = every[start : start + MAX_BRANCHES]
             names = (f"{name}_{at}" for at in range(len(part)) for name in self._types)
-            yield len(part), dict(zip(names, (value for row in part for value in row), strict=True))
+            yield len(part), dict(zip(names, chain.from_iterable(part), strict=True))
 
     def found(self, dialect: str, number: int, inside: Callable[[Row], Select[Any]]) -> Subquery:
         """All that `inside` finds for a row, with its order and limit, over so many rows."""

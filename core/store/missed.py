@@ -136,16 +136,12 @@ def _newest_of_each(
 ) -> list[_Some]:
     found = []
     dialect = connection.dialect.name
-    for number, windows_ in _WINDOWS.batches(
-        dialect, ((room, *run) for room, some in windows.items() for run in some)
-    ):
-        values = {
-            "now": clock.now(),
-            "limit": limit,
-            **({"user_id": user_id} if ask_each else {}),
-            **windows_,
-        }
-        rows = connection.execute(_grouped(dialect, number, ask_each=ask_each), values)
+    values: dict[str, Any] = {"now": clock.now(), "limit": limit}
+    if ask_each:
+        values["user_id"] = user_id
+    every_run = ((room, *run) for room, window in windows.items() for run in window)
+    for number, runs_ in _WINDOWS.batches(dialect, every_run):
+        rows = connection.execute(_grouped(dialect, number, ask_each=ask_each), values | runs_)
         found += [
             _Some(row.room, row.first, row.type, row.urgent, row.lowest, tuple(row.ids.split(",")))
             for row in rows
