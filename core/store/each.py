@@ -1,14 +1,39 @@
 """A select for each of some rows that come as parameters."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Subquery, bindparam, column, func, select, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    bindparam,
+    column,
+    func,
+    select,
+    true,
+)
 
 from core.store.due import MAX_BRANCHES, unions
 
-Row = Mapping[str, ColumnElement[Any]]
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, as statements speak of it: its columns, and the table they are of, if they are not parameters."""
+
+    columns: Mapping[str, ColumnElement[Any]]
+    table: FromClause | None = None
+
+    def __getitem__(self, name: str) -> ColumnElement[Any]:
+        return self.columns[name]
+
+    def part(self, inside: Select[Any]) -> Select[Any]:
+        """For a select within the one that speaks of the row."""
+        return inside if self.table is None else inside.correlate(self.table)
 
 
 class Each:
@@ -39,10 +64,11 @@ class Each:
             arrays = (bindparam(name, type_=ARRAY(type_)) for name, type_ in self._types.items())
             columns = (column(name, type_) for name, type_ in self._types.items())
             rows = func.unnest(*arrays).table_valued(*columns, name="row").render_derived()
-            each = inside(dict(rows.c)).correlate(rows).lateral("each")
+            row = Row(dict(rows.c), rows)
+            each = row.part(inside(row)).lateral("each")
             return select(each).select_from(rows).join(each, true()).subquery()
         (found,) = unions([inside(self._parameters(at)) for at in range(number)])
         return found
 
     def _parameters(self, at: int) -> Row:
-        return {name: bindparam(f"{name}_{at}", type_=type_) for name, type_ in self._types.items()}
+        return Row({name: bindparam(f"{name}_{at}", type_=type_) for name, type_ in self._types.items()})

@@ -8,20 +8,32 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Select, String, bindparam, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    select,
+)
 
 from core.domain import clock, runs
 from core.domain.inbox import LATEST, MISSED_CAP, Missed, Receipt
+from core.domain.notifications import Kind
 from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.due import NOW, has_receipt
+from core.store.due import NOW, has_receipt, is_shown, unions
 from core.store.each import Each, Row
 from core.store.items import items
 from core.store.places import entries
 from core.store.unread import Gaps
 
 _posting = tables.posting.c
+_notification = tables.notification.c
 _thread = tables.room_thread.c
 
 
@@ -155,25 +167,39 @@ _WINDOWS = Each(room=String, first=BigInteger, last=BigInteger)
 @cache
 def _grouped(dialect: str, number: int, *, ask_each: bool) -> Select[Any]:
     """Built once, since that takes longer than to run it."""
-    # The newest of its thread, and not done by others: whoever settles by a notification has news to tell.
-    still_news = (
-        select(_thread.room)
-        .where(_thread.room == _posting.room, _thread.thread == _posting.thread)
-        .where(_thread.last_offset == _posting.offset, or_(_thread.open, tables.notification.c.settles))
-        .correlate(tables.posting, tables.notification)
-        .exists()
-    )
 
     def newest(window: Row) -> Select[Any]:
-        one = entries(window["room"], _posting.offset.between(window["first"], window["last"]), NOW)
-        one = one.add_columns(window["first"].label("first"))
-        one = one.where(or_(_posting.thread.is_(None), still_news))
-        if ask_each:
-            one = one.where(~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN))
-        return one.order_by(_posting.offset.desc()).limit(bindparam("limit", type_=Integer))
+        unseen = [~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN)] if ask_each else []
+        limit = bindparam("limit", type_=Integer)
+        kinds = (window.part(kind.where(*unseen).limit(limit)) for kind in _kinds_of_news(window))
+        (every,) = unions(tuple(kinds))
+        first = window["first"].label("first")
+        return select(every, first).order_by(every.c.offset.desc()).limit(limit)
 
     found = _WINDOWS.found(dialect, number, newest)
     alike = (found.c.room, found.c.first, found.c.type, found.c.urgent)
     lowest = func.min(found.c.offset).label("lowest")
     ids = func.aggregate_strings(found.c.notification_id, ",").label("ids")
     return select(*alike, lowest, ids).group_by(*alike)
+
+
+def _kinds_of_news(window: Row) -> tuple[Select[Any], ...]:
+    """What has no thread, and the newest entries of threads that are open or were settled by that entry: whoever settles
+    by a notification has news to tell. Each newest first, in the order of an index.
+
+    Threads are found by where they stand: of a million entries of a few of them, all but the newest are old.
+    """
+    entry = entries(window["room"], _posting.offset.between(window["first"], window["last"]), NOW)
+    # All of the first are NULL, which PostgreSQL does not take for one value when it looks for an index.
+    single = entry.where(_posting.thread.is_(None)).order_by(_posting.thread.desc(), _posting.offset.desc())
+    standing = (
+        select(*entry.selected_columns)
+        .select_from(tables.room_thread)
+        .join(tables.posting, and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset))
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_thread.room == window["room"])
+        .where(_thread.last_offset.between(window["first"], window["last"]))
+        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=NOW))
+        .order_by(_thread.last_offset.desc())
+    )
+    return single, standing.where(_thread.open), standing.where(~_thread.open, _notification.settles)
