@@ -205,7 +205,7 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
         all=by_type.total(),
         unread=without[Receipt.READ],
         unseen=without[Receipt.SEEN],
-        todo=count(rows.open_threads(room, offsets) for room, offsets in due.items()).total(),
+        todo=count(wanted(InboxFilter(archived=False, todo=True))).total(),
         archived=count(wanted(InboxFilter(archived=True))).total(),
         by_type=by_type,
         version=_version(connection, user_id),

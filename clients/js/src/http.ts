@@ -7,6 +7,8 @@ const TIMEOUT_MS = 15_000;
 
 export interface InboxFilter {
   unread?: boolean;
+  /** The threads that are open, read or not; without them, what is left. */
+  todo?: boolean;
   archived?: boolean;
   type?: string;
   level?: Level;
@@ -21,6 +23,8 @@ export interface InboxFilter {
 export type MarkTarget = { ids: string[] } | { all: true } | { through: Position; epoch?: string };
 
 export type Receipt = "seen" | "read" | "archived";
+
+const MARK_ROUTES: Record<Receipt, string> = { seen: "seen", read: "read", archived: "archive" };
 
 export class Api {
   readonly #base: string;
@@ -51,8 +55,9 @@ export class Api {
     return this.request("PATCH", `inbox/${encodeURIComponent(id)}`, receipts);
   }
 
-  read(target: MarkTarget): Promise<Marked> {
-    return this.request("POST", "inbox/read", target);
+  /** Give a receipt for many items. */
+  markMany(receipt: Receipt, target: MarkTarget): Promise<Marked> {
+    return this.request("POST", `inbox/${MARK_ROUTES[receipt]}`, target);
   }
 
   summary(): Promise<Summary> {

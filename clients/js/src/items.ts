@@ -89,9 +89,10 @@ export function newestFirst(a: Item, b: Item): number {
 
 /** Whether an item belongs into a list; null when only the server knows. */
 export function matches(item: Item, filter: InboxFilter): boolean | null {
-  const { unread, archived = false, type, level, room, thread } = filter;
+  const { unread, todo, archived = false, type, level, room, thread } = filter;
   const local =
     (unread === undefined || standing(item).unread === unread) &&
+    (todo === undefined || (item.thread?.open ?? false) === todo) &&
     archived === (item.archived_at !== null) &&
     (type === undefined || item.type === type) &&
     (level === undefined || item.level === level) &&

@@ -82,10 +82,10 @@ export class Outbox {
     const { api, counted } = this.options;
     if (!("ids" in mark)) {
       const { through, epoch } = mark;
-      counted(await api.read(epoch === null ? { all: true } : { through, epoch }));
-    } else if (mark.receipt === "read" && mark.given) {
+      counted(await api.markMany(mark.receipt, epoch === null ? { all: true } : { through, epoch }));
+    } else if (mark.given) {
       for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
-        counted(await api.read({ ids: mark.ids.slice(from, from + MAX_IDS) }));
+        counted(await api.markMany(mark.receipt, { ids: mark.ids.slice(from, from + MAX_IDS) }));
       }
     } else {
       for (const id of mark.ids) await api.mark(id, { [mark.receipt]: mark.given });

@@ -116,6 +116,7 @@ test("what is marked shows at once, and stays when the server agrees", async () 
 
 test("a mark that is refused is taken back, and said so", async () => {
   await inbox.open();
+  routes["POST inbox/archive"] = [404, { error: { code: "not_found", message: "" } }];
   const refused = new Promise((resolve) => inbox.on("refused", resolve));
   inbox.mark("archived", ["2"]);
   expect(inbox.view.rows.map((row) => row.key)).toEqual(["1"]);

@@ -1,0 +1,22 @@
+/** What a logged-in person works with: their connection and their inbox, from login to logout. */
+import { Api, Inbox, Login, NotificationClient, type User } from "@notification-server/client";
+
+export const SERVER = location.origin;
+
+export const login = new Login(SERVER);
+
+export interface Desk {
+  user: User;
+  api: Api;
+  client: NotificationClient;
+  inbox: Inbox;
+  /** The login has just been given, rather than kept over a reload. */
+  fresh: boolean;
+}
+
+/** To be started when those that listen are in place. */
+export function openDesk(user: User, fresh: boolean): Desk {
+  const api = new Api(SERVER, login.token);
+  const client = new NotificationClient({ url: SERVER, userId: user.id, token: login.token });
+  return { user, api, client, inbox: new Inbox(client, api), fresh };
+}

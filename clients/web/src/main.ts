@@ -1,0 +1,10 @@
+import { createPinia } from "pinia";
+import { createApp } from "vue";
+import App from "./App.vue";
+import { i18n } from "./language";
+import { router } from "./router";
+import "element-plus/theme-chalk/dark/css-vars.css";
+import "./styles/theme.css";
+import "./styles/base.css";
+
+createApp(App).use(createPinia()).use(i18n).use(router).mount("#app");

@@ -1,0 +1,3 @@
+import { bilingual } from "./bilingual";
+
+export default bilingual({ unread: "未读" }, { unread: "Unread" });

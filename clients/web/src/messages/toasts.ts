@@ -1,0 +1,3 @@
+import { bilingual } from "./bilingual";
+
+export default bilingual({ close: "关闭" }, { close: "Close" });
