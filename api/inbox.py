@@ -4,7 +4,7 @@ from aiohttp import web
 
 from api.context import json_response, principal, services
 from api.parsing import load_json, load_query
-from api.routes import ID, Route
+from api.routes import ID, Handler, Route
 from core.domain.inbox import Receipt
 from core.schemas.inbox import (
     CountsSchema,
@@ -39,10 +39,14 @@ async def mark_item(request: web.Request) -> web.Response:
     return json_response(item_body(item))
 
 
-async def read(request: web.Request) -> web.Response:
-    target = await load_json(request, MarkBody())
-    state = await services(request).inbox.mark(principal(request).person, target, Receipt.READ, given=True)
-    return json_response(marked_body(state))
+def _mark_many(receipt: Receipt, name: str) -> Handler:
+    async def mark_many(request: web.Request) -> web.Response:
+        target = await load_json(request, MarkBody())
+        state = await services(request).inbox.mark(principal(request).person, target, receipt, given=True)
+        return json_response(marked_body(state))
+
+    mark_many.__name__ = name
+    return mark_many
 
 
 async def summary(request: web.Request) -> web.Response:
@@ -75,13 +79,16 @@ ROUTES = (
         responses={200: ItemSchema},
         refusals=(404,),
     ),
-    Route(
-        method="POST",
-        path="/inbox/read",
-        handler=read,
-        summary="Mark some items, everything, or everything through a position as read.",
-        body=MarkBody,
-        responses={200: MarkedSchema},
+    *(
+        Route(
+            method="POST",
+            path=f"/inbox/{name}",
+            handler=_mark_many(receipt, name),
+            summary=f"Mark some items, everything, or everything through a position as {receipt.value}.",
+            body=MarkBody,
+            responses={200: MarkedSchema},
+        )
+        for name, receipt in (("seen", Receipt.SEEN), ("read", Receipt.READ), ("archive", Receipt.ARCHIVED))
     ),
     Route(
         method="GET",

@@ -52,9 +52,10 @@ class MarkTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxFilter:
-    """What to list; None means "do not filter by this"."""
+    """What to list; None means "do not filter by this". To do are the threads that are open, read or not."""
 
     unread: bool | None = None
+    todo: bool | None = None
     archived: bool | None = None
     type: str | None = None
     level: Level | None = None

@@ -36,6 +36,7 @@ class InboxQuery(RoomsSchema):
     """The query of GET inbox. Archived items are asked for; by default they are out of the way."""
 
     unread = QueryBoolean(load_default=None)
+    todo = QueryBoolean(load_default=None)
     archived = QueryBoolean(load_default=False)
     type = Text(100, load_default=None)
     level = level_field(load_default=None)

@@ -40,19 +40,15 @@ class Rows:
         found = entries(room, lies_in(_posting.offset, due)).where(*_says(wanted))
         if wanted.thread is not None:
             history = found.where(_posting.thread == wanted.thread)
+            history = history.where(*self._waits(wanted))
             return (history.where(*self._filters(wanted, self._sent, self._unread_entry())),)
-        singles = found.where(_posting.thread.is_(None))
-        return (
-            singles.where(*self._filters(wanted, self._sent, self._sent(self._lacks(Receipt.READ)))),
-            self._living(found).where(*self._filters(wanted, self._stands, self._unread_thread())),
-        )
-
-    def open_threads(self, room: str, due: Runs) -> Select[Any]:
-        """The threads whose row stands in the room, that are open and not archived."""
-        unarchived = self._stands(self._lacks(Receipt.ARCHIVED))
-        return self._living(entries(room, lies_in(_posting.offset, due))).where(
-            unarchived, self._stands(_standing.c.open)
-        )
+        living = self._living(found).where(*self._waits(wanted))
+        threads = living.where(*self._filters(wanted, self._stands, self._unread_thread()))
+        if wanted.todo:
+            return (threads,)
+        unread = self._sent(self._lacks(Receipt.READ))
+        singles = found.where(_posting.thread.is_(None), *self._filters(wanted, self._sent, unread))
+        return singles, threads
 
     def _living(self, found: Select[Any]) -> Select[Any]:
         newest_here = and_(
@@ -64,6 +60,12 @@ class Rows:
         return found.join(tables.room_thread, newest_here).where(
             _posting.thread.is_not(None), ~newer_elsewhere
         )
+
+    def _waits(self, wanted: InboxFilter) -> list[ColumnElement[bool]]:
+        if wanted.todo is None:
+            return []
+        is_open = self._stands(_standing.c.open)
+        return [is_open if wanted.todo else ~is_open]
 
     def _filters(self, wanted: InboxFilter, places: Any, unread: ColumnElement[bool]) -> list[Any]:
         conditions = []

@@ -96,6 +96,7 @@ async def record(server: ServerProcess) -> list[Recorded]:
                 ("GET", "me", None, "User & { rooms: string[] }"),
                 ("GET", "inbox", None, "InboxPage"),
                 ("GET", "inbox/counts", None, "Counts"),
+                ("POST", "inbox/seen", {"all": True}, "Marked"),
                 ("POST", "inbox/read", {"all": True}, "Marked"),
                 ("GET", "summary", None, "Summary"),
                 ("GET", "tasks", None, "TaskPage"),
@@ -105,7 +106,7 @@ async def record(server: ServerProcess) -> list[Recorded]:
                 recorded.append((name, (await zhangsan.call(method, path, body))[1]))
             _, members = await admin.call("GET", "projects/1/members")
             recorded.append(("Member[]", members["items"]))
-            item = next(answer for name, answer in recorded if name == "InboxPage")["items"][0]["id"]
+            item = dict(recorded)["InboxPage"]["items"][0]["id"]
             recorded.append(("Item", (await zhangsan.call("PATCH", f"inbox/{item}", {"archived": True}))[1]))
             await wire.wait("inbox", 2)
             await zhangsan.call("POST", "auth/logout")

@@ -150,6 +150,7 @@ class World:
         is_unread = not self.all_have(Receipt.READ, needing) and (thread is None or thread[2])
         return (
             wanted.unread in (None, is_unread)
+            and wanted.todo in (None, thread is not None and thread[2])
             and wanted.archived in (None, self.all_have(Receipt.ARCHIVED, everywhere))
             and wanted.type in (None, one.type)
             and wanted.level in (None, one.level)

@@ -7,6 +7,8 @@ const TIMEOUT_MS = 15_000;
 
 export interface InboxFilter {
   unread?: boolean;
+  /** The threads that are open, read or not; without them, what is left. */
+  todo?: boolean;
   archived?: boolean;
   type?: string;
   level?: Level;
@@ -21,6 +23,8 @@ export interface InboxFilter {
 export type MarkTarget = { ids: string[] } | { all: true } | { through: Position; epoch?: string };
 
 export type Receipt = "seen" | "read" | "archived";
+
+const MARK_ROUTES: Record<Receipt, string> = { seen: "seen", read: "read", archived: "archive" };
 
 export class Api {
   readonly #base: string;
@@ -51,8 +55,9 @@ export class Api {
     return this.request("PATCH", `inbox/${encodeURIComponent(id)}`, receipts);
   }
 
-  read(target: MarkTarget): Promise<Marked> {
-    return this.request("POST", "inbox/read", target);
+  /** Give a receipt for many items. A page that is being left still sends it. */
+  markMany(receipt: Receipt, target: MarkTarget): Promise<Marked> {
+    return this.request("POST", `inbox/${MARK_ROUTES[receipt]}`, target, { keepalive: true });
   }
 
   summary(): Promise<Summary> {
@@ -60,17 +65,17 @@ export class Api {
   }
 
   /** Any route below /api/v1. An expired token is renewed once; SignedOutError of the token function passes. */
-  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async request<T>(method: string, path: string, body?: unknown, how: RequestInit = {}): Promise<T> {
     try {
-      return await this.#send<T>(method, path, body, await this.#token({ fresh: false }));
+      return await this.#send<T>(method, path, body, how, await this.#token({ fresh: false }));
     } catch (error) {
       if (!(error instanceof ApiError && error.code === "token_expired")) throw error;
     }
-    return this.#send<T>(method, path, body, await this.#token({ fresh: true }));
+    return this.#send<T>(method, path, body, how, await this.#token({ fresh: true }));
   }
 
-  #send<T>(method: string, path: string, body: unknown, token: string): Promise<T> {
-    return send<T>(method, this.#base + path, body, { Authorization: `Bearer ${token}` });
+  #send<T>(method: string, path: string, body: unknown, how: RequestInit, token: string): Promise<T> {
+    return send<T>(method, this.#base + path, body, { Authorization: `Bearer ${token}` }, how);
   }
 }
 
@@ -80,11 +85,13 @@ export async function send<T>(
   url: string,
   body?: unknown,
   headers: Record<string, string> = {},
+  how: RequestInit = {},
 ): Promise<T> {
   let response: Response;
   let text: string;
   try {
     response = await fetch(url, {
+      ...how,
       method,
       headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
       signal: AbortSignal.timeout(TIMEOUT_MS),

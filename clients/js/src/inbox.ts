@@ -27,6 +27,8 @@ export interface InboxView {
   error: unknown;
   /** Marks that are still to be sent. */
   pending: number;
+  /** The mark that may still be undone, by the key that `hold` gave. */
+  held: string | null;
   /** Arrivals of which only the server knows whether they belong here: `reload` shows them. */
   hidden: number;
 }
@@ -80,6 +82,7 @@ export class Inbox extends Emitter<InboxEvents> {
       }),
       client.on("state", ({ state }) => {
         if (state !== "live") return;
+        if (client.leads) this.#outbox.adopt();
         void this.#outbox.send();
         if (this.#error !== null) void this.reload();
       }),
@@ -87,6 +90,10 @@ export class Inbox extends Emitter<InboxEvents> {
         if (!leading) return;
         this.#outbox.adopt();
         if (client.state.state === "live") void this.#outbox.send();
+      }),
+      client.environment.watch({
+        ...{ visibility: () => undefined, network: () => undefined },
+        leaving: () => this.#outbox.release(),
       }),
     ];
   }
@@ -107,6 +114,7 @@ export class Inbox extends Emitter<InboxEvents> {
       loading: this.#loading,
       error: this.#error,
       pending: this.#outbox.marks.length,
+      held: this.#outbox.held,
       hidden: this.#hidden,
     };
   }
@@ -169,17 +177,40 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Read everything that has come until now, and nothing that comes before this is sent. */
   readAll(): void {
+    this.#outbox.put(this.#allRead());
+  }
+
+  /**
+   * Mark, but so that it can be undone: it shows at once and is stored, and is sent after `forMs`, at the next
+   * mark that is not about what was seen, or when the page is left. Without ids: all that has come, read.
+   * Gives the key for `undo`.
+   */
+  hold(receipt: Receipt, ids: string[], forMs: number): string;
+  hold(receipt: "read", ids: null, forMs: number): string;
+  hold(receipt: Receipt, ids: string[] | null, forMs: number): string {
+    const mark = ids ? { ...newMark(receipt, true), ids } : this.#allRead();
+    this.#outbox.hold(mark, forMs);
+    return mark.key;
+  }
+
+  /** Take a held mark back, unsent. False: it is on its way. */
+  undo(key: string): boolean {
+    return this.#outbox.undo(key);
+  }
+
+  /** Send what is held, now; with a key, only if it is that mark. */
+  release(key?: string): void {
+    this.#outbox.release(key);
+  }
+
+  #allRead(): Mark {
     const { epoch, position } = this.#client.standing;
-    this.#outbox.put({ ...newMark("read", true), through: position, epoch });
+    return { ...newMark("read", true), through: position, epoch };
   }
 
   #arrive(notification: Notification): void {
-    const thread = notification.thread;
-    const threads = [...this.#items.values()].flatMap((item) => item.thread ?? []);
-    const before = threads.filter(({ key }) => key === thread).sort((a, b) => b.count - a.count)[0];
-    const known = this.#items.get(notification.id);
-    const item = arrived(notification, before ?? null);
-    if (!item || known) return;
+    const item = arrived(notification, this.#thread(notification.thread));
+    if (!item || this.#items.has(item.id)) return;
     const belongs = matches(item, this.#filter);
     if (belongs === null) this.#hidden += 1;
     if (belongs) this.#items.set(item.id, item);
@@ -187,6 +218,16 @@ export class Inbox extends Emitter<InboxEvents> {
     // Whether a posting settles its thread, only the server's list says.
     this.#outdated ||= item.thread !== null;
     this.#recount();
+  }
+
+  /** A thread as its newest item here has it. */
+  #thread(key: string | null): Item["thread"] {
+    if (key === null) return null;
+    let newest: Item["thread"] = null;
+    for (const { thread } of this.#items.values()) {
+      if (thread?.key === key && thread.count > (newest?.count ?? 0)) newest = thread;
+    }
+    return newest;
   }
 
   #amend(changed: Changed): void {

@@ -2,8 +2,11 @@
 import type { InboxFilter, Receipt } from "./http.js";
 import type { Changed, Item, Notification, Position } from "./wire.js";
 
-/** Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null. */
-export type Mark = { key: string; receipt: Receipt; given: boolean; at: string } & (
+/**
+ * Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null.
+ * `held_until`, in ms since the Unix epoch: it may still be undone.
+ */
+export type Mark = { key: string; receipt: Receipt; given: boolean; at: string; held_until?: number } & (
   { ids: string[] } | { through: Position; epoch: string | null }
 );
 
@@ -89,9 +92,10 @@ export function newestFirst(a: Item, b: Item): number {
 
 /** Whether an item belongs into a list; null when only the server knows. */
 export function matches(item: Item, filter: InboxFilter): boolean | null {
-  const { unread, archived = false, type, level, room, thread } = filter;
+  const { unread, todo, archived = false, type, level, room, thread } = filter;
   const local =
     (unread === undefined || standing(item).unread === unread) &&
+    (todo === undefined || (item.thread?.open ?? false) === todo) &&
     archived === (item.archived_at !== null) &&
     (type === undefined || item.type === type) &&
     (level === undefined || item.level === level) &&

@@ -170,24 +170,10 @@ export interface Summary {
 }
 
 export type TaskState =
-  | "pending"
-  | "assigned"
-  | "in_progress"
-  | "submitted"
-  | "approved"
-  | "rejected"
-  | "skip_pending"
-  | "skipped";
+  "pending" | "assigned" | "in_progress" | "submitted" | "approved" | "rejected" | "skip_pending" | "skipped";
 
 export type TaskAction =
-  | "assign"
-  | "start"
-  | "submit"
-  | "approve"
-  | "reject"
-  | "request_skip"
-  | "approve_skip"
-  | "reject_skip";
+  "assign" | "start" | "submit" | "approve" | "reject" | "request_skip" | "approve_skip" | "reject_skip";
 
 /** `comment` is what the last action said; `actions` are what the person who asks may do now. */
 export interface Task {

@@ -65,4 +65,7 @@ test("what a list shows is decided here as far as that is possible", () => {
   expect(matches(item("1"), { type: "other" })).toBe(false);
   expect(matches(item("1", { archived_at: "x" }), {})).toBe(false);
   expect(matches(item("1"), { q: "word" })).toBeNull();
+  expect(
+    [thread(2), thread(2, false), null].map((one) => matches(item("1", { thread: one }), { todo: true })),
+  ).toEqual([true, false, false]);
 });

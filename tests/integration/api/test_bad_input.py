@@ -62,7 +62,8 @@ def dumps(value) -> bytes:
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize(
-    "path", ["notifications", "notifications/batch", "inbox/read", "auth/login", "auth/refresh"]
+    "path",
+    ["notifications", "notifications/batch", "inbox/read", "inbox/archive", "auth/login", "auth/refresh"],
 )
 @pytest.mark.parametrize(
     "body",
@@ -291,7 +292,16 @@ def test_an_id_that_cannot_be_one_is_not_found(admin):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/api", "/api/v1", "/api/v1/nothing", "/api/v2/me", "/api/v1/me/", "//api/v1/me"],
+    [
+        "/nothing.txt",
+        "/assets/nothing",
+        "/api",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v2/me",
+        "/api/v1/me/",
+        "//api/v1/me",
+    ],
 )
 def test_unknown_paths_are_not_found(admin, path):
     refused(admin.get(path), 404, "not_found")
@@ -302,7 +312,7 @@ def test_other_methods_are_told_the_right_ones(admin, method):
     for path, allowed in (
         ("me", {"GET"}),
         ("notifications/batch", {"POST"}),
-        ("inbox/read", {"POST"}),
+        *((f"inbox/{name}", {"POST"}) for name in ("seen", "read", "archive")),
         ("inbox/counts", {"GET"}),
     ):
         answer = admin.request(method, path)

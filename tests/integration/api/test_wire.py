@@ -257,6 +257,8 @@ def test_wire_inbox_filters(admin, clean):
     clean.patch(f"inbox/{plain}", {"read": True})
     assert items(clean, unread="true") == [in_thread[1], in_project]
     assert items(clean, unread="false") == [plain]
+    assert items(clean, todo="true") == [in_thread[1]]
+    assert items(clean, todo="false") == [in_project, plain]
     clean.patch(f"inbox/{plain}", {"archived": True})
     assert items(clean) == [in_thread[1], in_project]
     assert items(clean, archived="true", type="a.b") == [plain]
@@ -323,6 +325,20 @@ def test_wire_read_by_ids_through_a_position_and_all(admin, clean):
     assert by_id.body.keys() == {"unread", "unseen", "version"}
     assert [answer.body["unread"] for answer in (by_id, through, everything)] == [3, 1, 0]
     assert by_id.body["version"] < through.body["version"] < everything.body["version"]
+
+
+@pytest.mark.parametrize(("name", "given"), [("seen", 1), ("read", 2), ("archive", 3)])
+def test_wire_each_receipt_is_given_to_many(admin, clean, name, given):
+    ids = [admin.publish("user:1") for _ in range(3)]
+
+    marked = clean.post(f"inbox/{name}", {"ids": ids[:2]})
+
+    assert (marked.status, marked.body["unseen"]) == (200, 1)
+    for id_, times in zip(ids, (given, given, 0), strict=True):
+        item = clean.patch(
+            f"inbox/{id_}", {"archived": False} if name != "archive" else {"seen": bool(times)}
+        ).body
+        assert sum(item[at] is not None for at in ("seen_at", "read_at", "archived_at")) == times
 
 
 def test_wire_expired_is_not_shown(admin, clean):

@@ -159,6 +159,7 @@ def filters(world: World) -> list[InboxFilter]:
     return [
         plain,
         *(replace(plain, unread=unread) for unread in (True, False)),
+        *(replace(plain, todo=todo) for todo in (True, False)),
         *(replace(plain, archived=archived) for archived in (True, False)),
         replace(plain, type=TYPES[1]),
         replace(plain, level=Level.ERROR),
@@ -168,7 +169,9 @@ def filters(world: World) -> list[InboxFilter]:
         replace(plain, thread="task:1"),
         *(replace(plain, q=q) for q in ("task", "100%", "_it", "%", "nothing")),
         InboxFilter(unread=True, archived=False, type=TYPES[0], q="TWO"),
+        InboxFilter(todo=True, archived=False, level=Level.ERROR),
         InboxFilter(thread="task:2", unread=True),
+        InboxFilter(thread="task:2", todo=True),
     ]
 
 
