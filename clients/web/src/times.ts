@@ -51,7 +51,7 @@ export function dayName(iso: string, now: number, language: Language): string {
 }
 
 export function isSameDay(one: string, other: string): boolean {
-  return daysBetween(new Date(one), new Date(other)) === 0;
+  return new Date(one).toDateString() === new Date(other).toDateString();
 }
 
 function shortDate(at: number, now: number, language: Language): string {
