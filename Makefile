@@ -12,6 +12,17 @@ JS_CLIENT_INSTALLED := $(JS_CLIENT)/node_modules/.package-lock.json
 JS_CLIENT_BUILT := $(JS_CLIENT)/dist/.built
 JS_CLIENT_CHECKED := $(JS_CLIENT)/node_modules/.checked
 JS_CLIENT_SOURCES := $(wildcard $(JS_CLIENT)/*.js* $(JS_CLIENT)/.prettier* $(JS_CLIENT)/src/*.ts)
+
+WEB := clients/web
+WEB_INSTALLED := $(WEB)/node_modules/.package-lock.json
+WEB_BUILT := $(WEB)/dist/.built
+WEB_CHECKED := $(WEB)/node_modules/.checked
+WEB_SOURCES := $(wildcard $(WEB)/*.* $(WEB)/.prettier*) $(shell find $(WEB)/src $(WEB)/public -type f)
+
+EXAMPLES := clients/examples
+EXAMPLES_INSTALLED := $(EXAMPLES)/node_modules/.package-lock.json
+EXAMPLES_CHECKED := $(EXAMPLES)/node_modules/.checked
+EXAMPLES_SOURCES := $(wildcard $(EXAMPLES)/*.* $(EXAMPLES)/.prettier*) $(shell find $(EXAMPLES)/src -type f)
 NPM_CI := npm ci --silent --no-audit --no-fund --prefix
 
 .DEFAULT_GOAL := help
@@ -26,12 +37,17 @@ install: .venv/runtime ## Install what the server and the Python client need, in
 
 .PHONY: run
 run: install ## Start the server with demo users on http://localhost:8000 (HOST and PORT change that).
+	@if ! clients/install_node.sh --check; then echo "The page at / is not built, for want of Node 20.19 or newer: 'make web' gets Node and builds it."; \
+	elif ! $(MAKE) --no-print-directory web; then echo "The page at / is not built: 'make web' tries it again."; fi
 	@$(PYTHON) -m server migrate
 	@$(PYTHON) -m server demo --if-empty
 	@exec $(PYTHON) -m server serve
 
+.PHONY: web
+web: $(WEB_BUILT) ## Build the web client, which the server shows at /.
+
 .PHONY: test
-test: .venv/dev services $(JS_TESTS_INSTALLED) $(JS_CLIENT_BUILT) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
+test: .venv/dev services $(JS_TESTS_INSTALLED) $(WEB_BUILT) $(EXAMPLES_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
 	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: model
@@ -39,7 +55,7 @@ model: .venv/dev services ## Hold delivery against its model at length: 500 hist
 	@$(WITH_VENV) MODEL_RUNS=500 python -m pytest -n 2 tests/integration/realtime/test_delivery_model.py $(ARGS)
 
 .PHONY: check
-check: .venv/dev $(JS_CLIENT_CHECKED) ## Lint, check the format, the types, the layers and the docs.
+check: .venv/dev $(JS_CLIENT_CHECKED) $(WEB_CHECKED) $(EXAMPLES_CHECKED) ## Lint, check the format, the types, the layers and the docs.
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
@@ -62,7 +78,11 @@ lock: .venv/made ## Pin requirements*.in anew; UPGRADE=--upgrade takes newer ver
 
 .PHONY: services
 services: .venv/made
-	@$(WITH_VENV) tests/install_services.sh
+	@tests/install_services.sh
+
+.PHONY: node
+node: .venv/made
+	@clients/install_node.sh
 
 # Python is chosen by running it: a name on PATH may be a shim that refuses, or too old.
 # Debian ships venv without ensurepip; the pip outside then installs one into the venv.
@@ -88,11 +108,11 @@ services: .venv/made
 	@$(PIP) install -r requirements-dev.txt
 	@touch $@
 
-$(JS_TESTS_INSTALLED): $(JS_TESTS)/package.json $(JS_TESTS)/package-lock.json | services
+$(JS_TESTS_INSTALLED): $(JS_TESTS)/package.json $(JS_TESTS)/package-lock.json | node
 	@$(WITH_VENV) $(NPM_CI) $(JS_TESTS)
 	@touch $@
 
-$(JS_CLIENT_INSTALLED): $(JS_CLIENT)/package.json $(JS_CLIENT)/package-lock.json | services
+$(JS_CLIENT_INSTALLED): $(JS_CLIENT)/package.json $(JS_CLIENT)/package-lock.json | node
 	@$(WITH_VENV) $(NPM_CI) $(JS_CLIENT)
 	@touch $@
 
@@ -102,4 +122,25 @@ $(JS_CLIENT_BUILT): $(JS_CLIENT_INSTALLED) $(JS_CLIENT_SOURCES)
 
 $(JS_CLIENT_CHECKED): $(JS_CLIENT_INSTALLED) $(JS_CLIENT_SOURCES) $(wildcard $(JS_CLIENT)/test/*.ts)
 	@$(WITH_VENV) npm run --silent --prefix $(JS_CLIENT) check
+	@touch $@
+
+# It links to the JavaScript client, whose own packages npm looks for there.
+$(WEB_INSTALLED): $(WEB)/package.json $(WEB)/package-lock.json $(JS_CLIENT_INSTALLED) | node
+	@$(WITH_VENV) $(NPM_CI) $(WEB)
+	@touch $@
+
+$(WEB_BUILT): $(WEB_INSTALLED) $(JS_CLIENT_BUILT) $(WEB_SOURCES)
+	@$(WITH_VENV) npm run --silent --prefix $(WEB) build -- --logLevel warn
+	@touch $@
+
+$(WEB_CHECKED): $(WEB_INSTALLED) $(JS_CLIENT_BUILT) $(WEB_SOURCES) $(shell find $(WEB)/test -type f)
+	@$(WITH_VENV) npm run --silent --prefix $(WEB) check
+	@touch $@
+
+$(EXAMPLES_INSTALLED): $(EXAMPLES)/package.json $(EXAMPLES)/package-lock.json $(JS_CLIENT_INSTALLED) | node
+	@$(WITH_VENV) $(NPM_CI) $(EXAMPLES)
+	@touch $@
+
+$(EXAMPLES_CHECKED): $(EXAMPLES_INSTALLED) $(JS_CLIENT_BUILT) $(EXAMPLES_SOURCES)
+	@$(WITH_VENV) npm run --silent --prefix $(EXAMPLES) check
 	@touch $@

@@ -41,7 +41,8 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     if request.content.exception() is not None:
         response.force_close()  # a body that does not decode: where the next request begins is unknown
     if not response.prepared:
-        response.headers.update(common_headers(request_id))
+        for name, value in common_headers(request_id).items():
+            response.headers.setdefault(name, value)
     return response
 
 
@@ -53,7 +54,7 @@ def refused(status: int, code: str, message: str) -> web.Response:
 
 
 def common_headers(request_id: str) -> dict[str, str]:
-    """What every answer says beside its body."""
+    """What every answer says beside its body, unless its handler says otherwise."""
     return {"X-Request-ID": request_id, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 

@@ -76,6 +76,7 @@ from server.readings import (
 from server.settings import Settings
 from server.stopping import last_answers
 from server.summary_sources import opened_sources
+from server.web_client import WebClient
 
 
 @asynccontextmanager
@@ -216,7 +217,13 @@ def _application(settings: Settings, services: Services, metrics: Metrics, healt
     )
     application.middlewares.insert(0, last_answers(health.is_stopping))
     application.middlewares.insert(0, metrics.middleware)  # it sees all refusals as answers
-    application.add_routes([*health.routes(), metrics_route(metrics, settings.metrics_token)])
+    application.add_routes(
+        [
+            *health.routes(),
+            metrics_route(metrics, settings.metrics_token),
+            *WebClient(settings.web_root).routes(),
+        ]
+    )
     return application
 
 

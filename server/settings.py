@@ -23,11 +23,13 @@ from realtime.packets import MAX_ATTACHMENTS
 from server.issuers import read_issuers
 from server.sources import Source, read_sources
 from server.urls import is_loopback, split_url
+from server.web_client import INDEX
 
 MIN_SECRET_BYTES = 32
 _MAX_PROXIES = 16
 _MAX_RETENTION_DAYS = 36_500
 _DEFAULT_DATABASE = "sqlite:///var/notify.db"
+_DEFAULT_WEB_ROOT = Path(__file__).parents[1] / "clients" / "web" / "dist"
 _TRANSPORTS = ("polling", "websocket")
 _MIN_SECRET_CHARACTERS = 6
 """Different ones: what has fewer is a key held down. Of 32 random hexadecimal digits, 13 are to be expected."""
@@ -75,6 +77,7 @@ class Settings:
     retry_tries: int
     transports: tuple[str, ...]
     max_attachment_bytes: int
+    web_root: Path
 
     @property
     def uses_sqlite(self) -> bool:
@@ -133,6 +136,7 @@ def read_settings() -> Settings:
         "max_attachment_bytes": env.int(
             "MAX_ATTACHMENT_BYTES", 0, validate=validate.Range(0, MAX_ATTACHMENTS * MAX_MESSAGE_BYTES)
         ),
+        "web_root": env.path("WEB_ROOT", _DEFAULT_WEB_ROOT, validate=_check_web_root),
     }
     faults = [*_faults(env), *_faults_together(values, on_dyno=on_dyno)]
     for name, read in (("issuers", _issuers), ("summary_sources", _summary_sources)):
@@ -282,6 +286,11 @@ def _check_hosts(hosts: list[str]) -> None:
         raise ValidationError(
             "Names such as notify.example, or .example.com for all below it, joined by commas; never *, never none."
         )
+
+
+def _check_web_root(root: Path) -> None:
+    if not (root / INDEX).is_file():
+        raise ValidationError(f"A folder with {INDEX} in it.")
 
 
 def _check_roles(roles: list[str]) -> None:

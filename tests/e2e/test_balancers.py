@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,6 +85,19 @@ async def sessions(server: ServerProcess, admin: Caller) -> dict[str, str]:
     headers = {"Authorization": f"Bearer {admin.token}"}
     async with ClientSession(headers=headers) as http, http.get(f"{server.url}/api/v1/sessions") as response:
         return {session["id"]: session["transport"] for session in (await response.json())["items"]}
+
+
+def test_the_page_comes_as_the_servers_gave_it(balancer: Balancer):
+    browser = Api(balancer.url, {"Accept-Encoding": "gzip, deflate, br"})
+    page = browser.get("/tasks/17")
+    assert (page.status, page.headers["Cache-Control"]) == (200, "no-cache")
+    assert page.headers["Content-Security-Policy"]
+    assert browser.get("/", headers={"If-None-Match": page.headers["ETag"]}).status == 304
+    (path,) = re.findall(r'src="(/assets/[^"]+\.js)"', page.content.decode())
+    script = browser.get(path)
+    assert (script.status, script.headers["Content-Encoding"]) == (200, "br")
+    assert "immutable" in script.headers["Cache-Control"]
+    browser.close()
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])

@@ -292,7 +292,16 @@ def test_an_id_that_cannot_be_one_is_not_found(admin):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/api", "/api/v1", "/api/v1/nothing", "/api/v2/me", "/api/v1/me/", "//api/v1/me"],
+    [
+        "/nothing.txt",
+        "/assets/nothing",
+        "/api",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v2/me",
+        "/api/v1/me/",
+        "//api/v1/me",
+    ],
 )
 def test_unknown_paths_are_not_found(admin, path):
     refused(admin.get(path), 404, "not_found")

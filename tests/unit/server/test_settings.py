@@ -55,6 +55,18 @@ def test_without_any_it_runs_alone_on_this_machine(read):
     assert (settings.rate_limit, settings.publish_burst, settings.publish_rate) == (True, 20_000, 200)
 
 
+def test_the_web_client_is_the_one_that_is_built_here_or_in_another_folder(read, tmp_path):
+    assert read().web_root.parts[-3:] == ("clients", "web", "dist")
+    (tmp_path / "index.html").touch()
+    assert read(WEB_ROOT=str(tmp_path)).web_root == tmp_path
+
+
+@pytest.mark.parametrize("folder", ["", "missing", "empty"])
+def test_a_web_root_without_a_page_is_a_fault(faults, tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    assert faults(WEB_ROOT=folder) == ["WEB_ROOT: A folder with index.html in it."]
+
+
 def test_a_process_is_named_after_its_port_unless_it_is_told(read):
     assert read(PORT="8003").server_name == "8003"
     assert read(SERVER_NAME="a-1").server_name == "a-1"

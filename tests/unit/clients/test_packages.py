@@ -1,16 +1,19 @@
-"""The JavaScript package has its own tests, in its own language; here they count with the others."""
+"""The JavaScript packages have their own tests, in their own language; here they count with the others."""
 
 import subprocess
+
+import pytest
 
 from tests.support.processes import ROOT, environment
 
 
-def test_the_package_passes_its_own_tests():
+@pytest.mark.parametrize("package", ["js", "web"])
+def test_a_package_passes_its_own_tests(package: str):
     command = ("npm", "test", "--silent")
     ran = subprocess.run(
         command,
         check=False,
-        cwd=ROOT / "clients" / "js",
+        cwd=ROOT / "clients" / package,
         env=environment(),
         capture_output=True,
         text=True,

@@ -1,0 +1,79 @@
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.support.browser import CHROMIUM, Faults, chromium, screenshot
+from tests.support.processes import ServerProcess
+
+HERE = Path(__file__).parent
+OpenPage = Callable[..., Awaitable[Page]]
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One loop for all tests here, that of the one browser."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One for each worker."""
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("no Chromium on this machine")
+    async with chromium() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def faults() -> AsyncIterator[Faults]:
+    """What went wrong in the pages of the test; at its end nothing may have, but what it allowed."""
+    found = Faults()
+    yield found
+    assert not found.found, "\n".join(["in the page:", *found.found])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(
+    request: pytest.FixtureRequest, browser: Browser, faults: Faults, sqlite_server: ServerProcess
+) -> AsyncIterator[OpenPage]:
+    """Opens a page of the server, each on a device of its own: nothing is shared with the pages before.
+
+    Options are those of Playwright's `new_context`. A further tab of the device: `page.context.new_page()`. When the
+    test fails, each device leaves a picture.
+    """
+    pages: list[Page] = []
+    async with AsyncExitStack() as stack:
+
+        async def open_page(path: str = "/", **options: Any) -> Page:
+            context = await browser.new_context(base_url=sqlite_server.url, **{"locale": "en", **options})
+            stack.push_async_callback(context.close)
+            faults.watch(context)
+            pages.append(await context.new_page())
+            await pages[-1].goto(path)
+            return pages[-1]
+
+        yield open_page
+        if request.node.stash.get(_FAILED, False):
+            for number, page in enumerate(pages):
+                await screenshot(page, f"failed-{request.node.name}-{number}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(open_page: OpenPage) -> Page:
+    return await open_page()
