@@ -280,6 +280,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** The numbers under the marks that are not answered yet. */
   #overlaid(counts: Counts, shown: Item[]): Counts {
+    if (this.#outbox.marks.length === 0) return counts;
     if (this.#outbox.marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
     const [before, after] = [rows(this.#sorted()), rows(shown)];
     const less = (name: "unread" | "unseen"): number =>

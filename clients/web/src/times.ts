@@ -5,7 +5,9 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
+/** Making a format costs more than using it a hundred times. */
 const formats = new Map<string, Intl.DateTimeFormat>();
+const words = new Map<string, Intl.RelativeTimeFormat>();
 
 function format(language: Language, name: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const key = `${language} ${name}`;
@@ -14,15 +16,22 @@ function format(language: Language, name: string, options: Intl.DateTimeFormatOp
   return found;
 }
 
+function inWords(language: Language, style: "short" | "long"): Intl.RelativeTimeFormat {
+  const key = `${language} ${style}`;
+  const found = words.get(key) ?? new Intl.RelativeTimeFormat(language, { numeric: "auto", style });
+  words.set(key, found);
+  return found;
+}
+
 /** "3 minutes ago" for a day, then the date: beside a heading with the day, that is how long it has been. */
 export function relative(iso: string, now: number, language: Language): string {
   const at = Date.parse(iso);
   const ago = Math.max(0, now - at);
   if (ago >= DAY_MS) return shortDate(at, now, language);
-  const words = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
-  if (ago < MINUTE_MS) return words.format(0, "second");
-  if (ago < HOUR_MS) return words.format(-Math.floor(ago / MINUTE_MS), "minute");
-  return words.format(-Math.floor(ago / HOUR_MS), "hour");
+  const short = inWords(language, "short");
+  if (ago < MINUTE_MS) return short.format(0, "second");
+  if (ago < HOUR_MS) return short.format(-Math.floor(ago / MINUTE_MS), "minute");
+  return short.format(-Math.floor(ago / HOUR_MS), "hour");
 }
 
 export function absolute(iso: string, language: Language): string {
@@ -33,8 +42,7 @@ export function absolute(iso: string, language: Language): string {
 export function dayName(iso: string, now: number, language: Language): string {
   const date = new Date(iso);
   const days = daysBetween(date, new Date(now));
-  if (days < 2)
-    return capital(new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(-days, "day"));
+  if (days < 2) return capital(inWords(language, "long").format(-days, "day"));
   if (days < 7) return format(language, "weekday", { weekday: "long" }).format(date);
   const sameYear = date.getFullYear() === new Date(now).getFullYear();
   return sameYear
@@ -43,7 +51,7 @@ export function dayName(iso: string, now: number, language: Language): string {
 }
 
 export function isSameDay(one: string, other: string): boolean {
-  return daysBetween(new Date(one), new Date(other)) === 0;
+  return new Date(one).toDateString() === new Date(other).toDateString();
 }
 
 function shortDate(at: number, now: number, language: Language): string {

@@ -19,9 +19,14 @@ export function freeze(rows: readonly Row[]): Frozen | null {
  * place; what was not there is held back, unless it is older than the top: then it is of a further page, or was
  * put back.
  */
-export function arranged(rows: readonly Row[], frozen: Frozen | null): { rows: Row[]; waiting: number } {
-  if (!frozen) return { rows: [...rows], waiting: 0 };
+export function arranged(
+  rows: readonly Row[],
+  frozen: Frozen | null,
+): { rows: readonly Row[]; waiting: number } {
+  const [first] = rows;
+  if (!frozen || !first) return { rows, waiting: 0 };
   const isNew = (place: Place): boolean => newestFirst(place as Item, frozen.top as Item) < 0;
+  if (!isNew(first.item)) return { rows, waiting: 0 };
   const placed = rows.flatMap((row) => {
     const place = frozen.places.get(row.key) ?? (isNew(row.item) ? null : row.item);
     return place ? [{ row, place }] : [];

@@ -19,6 +19,7 @@ export default bilingual(
     },
     levels: { info: "提示", success: "成功", warning: "警告", error: "错误" },
     types: {
+      message: "消息",
       task_assigned: "任务分配",
       tasks_assigned: "批量分配",
       task_reassigned: "任务转交",
@@ -118,6 +119,7 @@ export default bilingual(
     },
     levels: { info: "Information", success: "Success", warning: "Warning", error: "Error" },
     types: {
+      message: "Messages",
       task_assigned: "Assigned",
       tasks_assigned: "Many assigned",
       task_reassigned: "Handed over",

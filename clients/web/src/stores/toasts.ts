@@ -103,5 +103,5 @@ export const useToasts = defineStore("toasts", () => {
   const pause = (holder: string): void => countdowns.pause(holder);
   const resume = (holder: string): void => countdowns.resume(holder);
 
-  return { toasts, normal, urgent, show, dismiss, clear, pause, resume, follow };
+  return { toasts, normal, urgent, show, dismiss, find, clear, pause, resume, follow };
 });
