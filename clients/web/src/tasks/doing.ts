@@ -1,13 +1,13 @@
 /** Doing something to a task, and saying how it went. */
 import { ApiError, SignedOutError, type Task, type TaskAction } from "@notification-server/client";
 import { useI18n } from "vue-i18n";
+import { useAnnouncer } from "../stores/announcer";
 import { useSession } from "../stores/session";
 import { useSettings } from "../stores/settings";
 import { type ActionBody, useTasks } from "../stores/tasks";
 import { useToasts } from "../stores/toasts";
 import { conflictOf, type TaskConflict } from "./actions";
 
-const DONE_LASTS_MS = 3000;
 const CONFLICT_LASTS_MS = 8000;
 const KNOWN = ["unreachable", "forbidden", "own_work", "task_not_found", "validation_failed", "rate_limited"];
 
@@ -18,14 +18,15 @@ export function useDoing(): Do {
   const settings = useSettings();
   const tasks = useTasks();
   const toasts = useToasts();
+  const announcer = useAnnouncer();
   const session = useSession();
 
   async function run(task: Task, action: TaskAction, body: ActionBody = {}): Promise<void> {
     const key = `task ${task.id}`;
     try {
       await tasks.act(task, action, body);
-      const title = t(`tasks.done.${action}`, { title: task.title });
-      toasts.show({ key, level: "success", title, lastsMs: DONE_LASTS_MS });
+      // Whoever sees the row sees what became of it, and a toast would lie over the next row's buttons.
+      announcer.say(key, t(`tasks.done.${action}`, { title: task.title }));
     } catch (error) {
       if (error instanceof SignedOutError) return;
       if (!(error instanceof ApiError)) throw error;
