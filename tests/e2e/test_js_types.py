@@ -105,7 +105,7 @@ async def record(server: ServerProcess) -> list[Recorded]:
             ):
                 recorded.append((name, (await zhangsan.call(method, path, body))[1]))
             _, members = await admin.call("GET", "projects/1/members")
-            recorded.append(("Member[]", members["items"]))
+            recorded.append(("Member", members["items"][0]))
             item = dict(recorded)["InboxPage"]["items"][0]["id"]
             recorded.append(("Item", (await zhangsan.call("PATCH", f"inbox/{item}", {"archived": True}))[1]))
             await wire.wait("inbox", 2)

@@ -128,3 +128,16 @@ test("what could not be loaded says so, and comes with the connection", async ()
   played.say("state", LIVE);
   await vi.waitFor(() => expect(useTasks().sections[0]?.status).toBe("ready"));
 });
+
+test("an answer that was under way while somebody acted does not bring the task back", async () => {
+  let release: (page: unknown) => void = () => undefined;
+  const seen = tasks[0] as Task;
+  played.answer = (method, path) =>
+    path.includes("state=assigned") ? new Promise((resolve) => (release = resolve)) : answer(method, path);
+  const reloading = useTasks().reload();
+  await vi.waitFor(() => expect(played.asked.some((asked) => asked.includes("state=assigned"))).toBe(true));
+  await useTasks().act(seen, "start");
+  release({ items: [seen, task(2, "assigned")], next_cursor: null });
+  await reloading;
+  expect([shown("assigned"), shown("in_progress")]).toEqual([["2"], ["1", "3"]]);
+});

@@ -30,6 +30,7 @@ const LARGEST_PAGE = 100;
 const MOST_SINGLE = 10;
 const GATHER_MS = 250;
 const MOST_MEMBERS = 1000;
+const MOST_KNOWN = 1000;
 
 interface MemberPage {
   items: Member[];
@@ -49,6 +50,8 @@ export const useTasks = defineStore("tasks", () => {
   const desk = shallowRef<Desk | null>(null);
   const reviewer = computed(() => desk.value !== null && reviewsSomewhere(desk.value.user));
   const listeners = new Set<(id: string | null) => void>();
+  /** The version of each task that was heard of last: an answer that was under way meanwhile may be older. */
+  const known = new Map<string, number>();
   let generation = 0;
 
   /** The board is shown: keep it up to date until `close`. */
@@ -61,6 +64,7 @@ export const useTasks = defineStore("tasks", () => {
   function close(): void {
     wanted.value = null;
     sections.value = [];
+    known.clear();
     generation += 1;
   }
 
@@ -96,9 +100,10 @@ export const useTasks = defineStore("tasks", () => {
     if (cursor) query.set("cursor", cursor);
     try {
       const page = await api.request<TaskPage>("GET", `tasks?${query.toString()}`);
-      if (mine !== generation) return;
-      const items = page.items.filter((task) => belongs(task, asked, user));
-      const before = cursor === null ? [] : (sections.value.find((s) => s.state === state)?.tasks ?? []);
+      const section = sections.value.find((one) => one.state === state);
+      if (mine !== generation || section?.status === "folded") return;
+      const items = page.items.filter((task) => isNews(task) && belongs(task, asked, user));
+      const before = cursor === null ? [] : (section?.tasks ?? []);
       change(state, { status: "ready", tasks: appended(before, items), cursor: page.next_cursor });
     } catch (error) {
       if (mine === generation) change(state, { status: "failed" });
@@ -115,10 +120,15 @@ export const useTasks = defineStore("tasks", () => {
   /** What is known of a task now. */
   function learn(task: Task): void {
     const [user, asked] = [desk.value?.user, wanted.value];
-    const newer = sections.value.some(({ tasks }) =>
-      tasks.some((t) => t.id === task.id && t.version > task.version),
-    );
-    if (user && asked && !newer) sections.value = placed(sections.value, task, belongs(task, asked, user));
+    if (!user || !asked || !isNews(task)) return;
+    known.delete(task.id);
+    known.set(task.id, task.version);
+    if (known.size > MOST_KNOWN) known.delete([...known.keys()][0] ?? "");
+    sections.value = placed(sections.value, task, belongs(task, asked, user));
+  }
+
+  function isNews({ id, version }: Task): boolean {
+    return version >= (known.get(id) ?? 0);
   }
 
   /** ApiError: what the server refuses; a `task_conflict` says who was first. */

@@ -3,7 +3,7 @@ import type { Summary } from "@notification-server/client";
 import { defineStore } from "pinia";
 import type { Desk } from "../desk";
 import { i18n } from "../language";
-import { grown } from "../summary";
+import { grown, sentence } from "../summary";
 import { useSettings } from "./settings";
 import { useToasts } from "./toasts";
 
@@ -32,7 +32,7 @@ export const useWelcome = defineStore("welcome", () => {
   }
 
   function show(title: string, summary: Summary): void {
-    const sentences = summary.messages.map(({ text }) => text[settings.language] ?? "");
+    const sentences = summary.messages.map((message) => sentence(message, settings.language));
     toasts.show({
       ...{ key: "welcome", level: "success", title },
       text: sentences.join("\n") || t("app.nothingWaits"),
@@ -45,7 +45,7 @@ export const useWelcome = defineStore("welcome", () => {
     const rejected = messages.find(({ level }) => level === "warning");
     toasts.show({
       ...{ key: "welcome urgent", level: "warning", title: t("app.urgent"), urgent: true },
-      text: rejected?.text[settings.language] ?? t("app.urgentMissed", { n: urgent }, urgent),
+      text: rejected ? sentence(rejected, settings.language) : t("app.urgentMissed", { n: urgent }, urgent),
       lastsMs: URGENT_LASTS_MS,
     });
   }
