@@ -55,6 +55,8 @@ export default bilingual(
     clear: "清除筛选",
     loading: "正在加载任务…",
     failed: "这部分没有加载出来。",
+    allFailed: "任务没有加载出来",
+    allFailedHint: "服务器没有回应，请稍后重试。",
     failedOffline: "目前离线，恢复连接后会自动更新。",
     retry: "重试",
     more: "加载更多",
@@ -107,6 +109,7 @@ export default bilingual(
       task_not_found: "这个任务不存在，或您已无权查看。",
       validation_failed: "填写的内容不符合要求。",
       rate_limited: "操作太频繁，请稍等片刻。",
+      away: "服务器暂时不可用，请稍后重试。",
       other: "服务器没有完成这个操作（{code}）。",
     },
     comment: {
@@ -216,6 +219,8 @@ export default bilingual(
     clear: "Clear the filters",
     loading: "Loading tasks…",
     failed: "This part could not be loaded.",
+    allFailed: "The tasks could not be loaded",
+    allFailedHint: "The server did not answer. Please try again.",
     failedOffline: "You are offline. This is brought up to date when the connection is back.",
     retry: "Try again",
     more: "Load more",
@@ -268,6 +273,7 @@ export default bilingual(
       task_not_found: "There is no such task, or it is not yours to see any more.",
       validation_failed: "What was given is not right.",
       rate_limited: "That was a lot at once. Please wait a moment.",
+      away: "The server is not available right now. Please try again in a moment.",
       other: "The server did not do this ({code}).",
     },
     comment: {

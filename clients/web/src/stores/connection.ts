@@ -26,14 +26,15 @@ export const useConnection = defineStore("connection", () => {
   let client: Desk["client"] | null = null;
 
   const live = computed(() => state.value.state === "live");
-  const latencyMs = computed(() => (live.value ? (latencies.value.at(-1) ?? null) : null));
+  /** null until the first heartbeat of this session is answered. */
+  const latencyMs = ref<number | null>(null);
   const how = computed(() =>
     health(state.value, { catchingUp: catchingUp.value, latencyMs: latencyMs.value }),
   );
 
-  watch(live, (is, was) => {
+  watch(live, (is) => {
     if (is) sessions.value += 1;
-    if (is !== was) latencies.value = [];
+    else latencyMs.value = null;
   });
   watch(
     live,
@@ -69,8 +70,9 @@ export const useConnection = defineStore("connection", () => {
       catchingUp.value = session.state === "syncing";
       if (session.state === "live") caughtUp.value = session.caught_up;
     });
-    client.on("heartbeat", ({ latency_ms }) => {
-      heartbeatAt.value = Date.now();
+    client.on("heartbeat", ({ latency_ms, timestamp }) => {
+      heartbeatAt.value = timestamp;
+      latencyMs.value = latency_ms;
       latencies.value = [...latencies.value, latency_ms].slice(-KEPT_LATENCIES);
     });
     client.on("summary", ({ missed: { total, capped } }) => {

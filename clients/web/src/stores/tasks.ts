@@ -225,7 +225,7 @@ export const useTasks = defineStore("tasks", () => {
     let wasLive = false;
     client.on("state", ({ state }) => {
       if (state !== "live") return;
-      if (wasLive) heard(null);
+      if (wasLive || sections.value.some(({ status }) => status === "failed")) heard(null);
       wasLive = true;
     });
   }

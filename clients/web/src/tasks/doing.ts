@@ -51,8 +51,9 @@ export function useDoing(): Do {
     return t("tasks.conflict.text", { title, at: time, did, state: now });
   }
 
-  function refusalText({ code }: ApiError): string {
-    return t(`tasks.refusal.${KNOWN.includes(code) ? code : "other"}`, { code });
+  function refusalText({ code, status }: ApiError): string {
+    if (KNOWN.includes(code)) return t(`tasks.refusal.${code}`);
+    return status >= 500 ? t("tasks.refusal.away") : t("tasks.refusal.other", { code });
   }
 
   return run;
