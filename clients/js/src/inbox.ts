@@ -7,6 +7,7 @@
  */
 import type { NotificationClient } from "./client.js";
 import { Emitter } from "./emitter.js";
+import { Horizon } from "./horizon.js";
 import type { Api, InboxFilter, Receipt } from "./http.js";
 import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
 import { newMark, Outbox } from "./outbox.js";
@@ -15,6 +16,8 @@ import type { Changed, Counts, InboxEvent, InboxPage, Item, Marked, Notification
 const PAGE = 50;
 const MAX_PAGE = 100;
 const COUNT_DELAY_MS = 300;
+/** Of one page, while receipts are given faster than it is read. */
+const MAX_READS = 3;
 const FRAME_MS = 16;
 
 export interface InboxView {
@@ -44,6 +47,7 @@ export class Inbox extends Emitter<InboxEvents> {
   readonly #api: Api;
   readonly #items = new Map<string, Item>();
   readonly #outbox: Outbox;
+  readonly #horizon = new Horizon();
   readonly #leave: (() => void)[];
   #filter: InboxFilter = {};
   #counts: Counts | null = null;
@@ -78,6 +82,7 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
       client.on("stale", () => void this.reload()),
       client.on("session", (session) => {
+        if (session.state === "syncing" && !this.#horizon.enter(session.epoch)) this.#counts = null;
         if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
       }),
       client.on("state", ({ state }) => {
@@ -138,12 +143,20 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#outdated = false;
     const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
     await this.#finish(load, async () => {
-      const [page, counts] = await Promise.all([this.#api.inbox(filter), this.#api.counts()]);
+      const [page, counts] = await Promise.all([this.#read(filter), this.#api.counts()]);
       return () => {
         this.#replace(page, extent);
         this.#count(counts);
       };
     });
+  }
+
+  /** A page as things are: what was marked or taken back while it was on its way must not come back. */
+  async #read(filter: InboxFilter, cursor?: string): Promise<InboxPage> {
+    for (let reads = 1; ; reads += 1) {
+      const page = await this.#api.inbox(filter, cursor);
+      if (!this.#horizon.isAheadOf(page) || reads === MAX_READS) return page;
+    }
   }
 
   /** Take a first page; what came while it was read stays. */
@@ -165,7 +178,7 @@ export class Inbox extends Emitter<InboxEvents> {
     if (cursor === null || this.#loading) return;
     const load = this.#begin();
     await this.#finish(load, async () => {
-      const page = await this.#api.inbox({ limit: PAGE, ...this.#filter }, cursor);
+      const page = await this.#read({ limit: PAGE, ...this.#filter }, cursor);
       return () => this.#add(page, page.next_cursor);
     });
   }
@@ -231,6 +244,7 @@ export class Inbox extends Emitter<InboxEvents> {
   }
 
   #amend(changed: Changed): void {
+    this.#horizon.pass(changed.room, changed.offset);
     for (const [id, item] of this.#items) {
       const next = amended(item, changed);
       if (next) this.#items.set(id, next);
@@ -253,6 +267,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Take numbers, unless newer ones are known. */
   #count(said: Partial<Counts> & Pick<Marked, "version">): void {
+    this.#horizon.reach(said.version);
     if (said.version < (this.#counts?.version ?? 0)) return;
     if (!this.#counts && said.all === undefined) return;
     const none = { all: 0, unread: 0, unseen: 0, todo: 0, archived: 0, by_type: {}, version: 0 };

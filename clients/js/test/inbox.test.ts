@@ -254,3 +254,49 @@ test("an arrival is on top at once, also when it comes while the list is read, a
   expect(keys()).toEqual(["3", "2", "1"]);
   await view((next) => next.counts?.unread === 3);
 });
+
+test("a page that was read before something was marked is read again", async () => {
+  await inbox.open();
+  routes["POST inbox/read"] = [200, { unread: 1, unseen: 1, version: 2 }];
+  routes["GET inbox/counts"] = [200, { ...counts, unread: 1, unseen: 1, version: 2 }];
+  onAnswer = (route) => {
+    // What the first of these answers says is from before the mark; only the next one knows of it.
+    if (route === "GET inbox") routes[route] = [200, { ...page, version: 2, items: [readItem, item("1")] }];
+  };
+  const readItem = { ...item("2"), seen_at: "now", read_at: "now" };
+  inbox.mark("read", ["2"]);
+  await view(({ pending }) => pending === 0);
+  asked = [];
+  await inbox.reload();
+  expect(asked.filter((route) => route === "GET inbox")).toHaveLength(2);
+  expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, true]);
+});
+
+test("a page that was read before something was taken back is read again", async () => {
+  await inbox.open();
+  onAnswer = (route) => {
+    if (route === "GET inbox") {
+      routes[route] = [200, { ...page, items: [item("2")], position: { "user:1": 3 } }];
+    }
+  };
+  await client.hear("changed", {
+    ...{ kind: "retract", room: "user:1", offset: 3, epoch: "e1", id: "1", thread: null, by: null, set: {} },
+    created_at: "",
+  });
+  await inbox.reload();
+  expect(inbox.view.rows.map((row) => row.key)).toEqual(["2"]);
+});
+
+test("another epoch begins with what it says, also when its numbers are smaller", async () => {
+  const session = {
+    ...{ state: "syncing" as const, session_id: "s", user_id: "1", recovered: {}, position: {}, skip: {} },
+    ...{ transport: "websocket", heartbeat_s: 30, retry_ms: { first: 1, max: 1, tries: 1 }, server_time: 0 },
+  };
+  await client.hear("session", { ...session, epoch: "e1" });
+  await inbox.open();
+  await client.hear("inbox", { unread: 9, unseen: 9, version: 40, position: {}, changed: [], through: {} });
+  await client.hear("session", { ...session, epoch: "e2", recovered: { "user:1": false } });
+  expect((await view(({ counts, loading }) => !loading && counts !== null)).counts).toMatchObject({
+    unread: 2,
+  });
+});
