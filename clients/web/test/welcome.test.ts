@@ -42,7 +42,7 @@ test("nothing pressing, nothing more", () => {
   const played = new PlayedDesk({}, true);
   useWelcome().follow(played.desk);
   played.say("summary", summary(0));
-  vi.advanceTimersByTime(10_000);
+  vi.advanceTimersByTime(4000);
   expect(shown()).toEqual(["登录成功 · 欢迎回来，张三: 目前没有待办，一切就绪。"]);
 });
 
