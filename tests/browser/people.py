@@ -31,9 +31,9 @@ async def greeted(page: Page) -> None:
 
 
 def connection(page: Page) -> Locator:
-    return page.get_by_role("button", name=re.compile("^Connection"))
+    return page.get_by_role("button", name=re.compile("^Connection|^连接状态"))
 
 
 async def live(page: Page) -> None:
     """Wait until the page is connected and has measured how well."""
-    await expect(connection(page)).to_have_accessible_name(re.compile(r"Online.* \d+ ms"), timeout=15_000)
+    await expect(connection(page)).to_have_accessible_name(re.compile(r"(Online|在线).* \d+ (ms|毫秒)"), timeout=15_000)
