@@ -185,6 +185,7 @@ async def _panels(walk: Walk) -> None:
     page = walk.page
     await expect(rows(page)).to_have_count(7)
     await live(page)
+    await greeted(page)  # with what is new to do
     await connection(page).click()
     await walk.see("connection")
     await page.keyboard.press("Escape")
@@ -225,7 +226,8 @@ async def _board(walk: Walk, admin: Caller) -> None:
     await page.get_by_role("link", name=second).click()
     await expect(page.get_by_role("complementary").get_by_role("listitem")).not_to_have_count(0)
     await walk.see("task")
-    await page.goto("/tasks?view=mine")
+    await page.get_by_role("button", name=re.compile("Close the task|关闭详情")).click()
+    await page.get_by_role("button", name=re.compile("My tasks|我的任务")).click()
     await expect(page.get_by_text(re.compile("No tasks right now|目前没有任务"))).to_be_visible()
     await walk.see("tasks-none")
     assert (await admin.call("POST", "tasks", {"project": "1", "title": first, "assignee": "3"}))[0] == 201
