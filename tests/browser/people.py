@@ -42,7 +42,9 @@ def connection(page: Page) -> Locator:
 
 async def live(page: Page) -> None:
     """Wait until the page is connected and has measured how well."""
-    await expect(connection(page)).to_have_accessible_name(re.compile(r"(Online|在线).* \d+ (ms|毫秒)"), timeout=15_000)
+    await expect(connection(page)).to_have_accessible_name(
+        re.compile(r"(Online|在线).* \d+ (ms|毫秒)"), timeout=15_000
+    )
 
 
 async def come_in(open_page: OpenPage, username: str, path: str = "/", **options: Any) -> Page:

@@ -14,7 +14,7 @@ from tests.support.browser import Faults, accessible, log_in, screenshot
 from tests.support.processes import ServerProcess
 from tests.support.stage import PASSWORD, Caller, logged_in
 
-type Theme = Literal["light", "dark"]
+Theme = Literal["light", "dark"]
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
@@ -98,7 +98,12 @@ _BEYOND_THE_EDGE = """() => {
 
 @pytest.mark.parametrize(("language", "theme", "viewport"), WALKS)
 async def test_every_state_is_accessible_and_fits(
-    open_page, faults: Faults, sqlite_server: ServerProcess, language: str, theme: Theme, viewport: ViewportSize
+    open_page,
+    faults: Faults,
+    sqlite_server: ServerProcess,
+    language: str,
+    theme: Theme,
+    viewport: ViewportSize,
 ):
     page = await open_page(locale=language, color_scheme=theme, viewport=viewport)
     walk = Walk(page, language, theme, viewport)
@@ -172,7 +177,9 @@ async def _inbox(walk: Walk) -> None:
     await walk.see("inbox-selection")
     await page.get_by_role("button", name=re.compile("^(Cancel|取消)$")).click()
     await row(page, TITLES[language][1]).get_by_role("button", name=re.compile(r"\d in all|共 \d 条")).click()
-    await expect(page.get_by_role("list", name=re.compile("Earlier|更早")).get_by_role("listitem")).not_to_have_count(0)
+    await expect(
+        page.get_by_role("list", name=re.compile("Earlier|更早")).get_by_role("listitem")
+    ).not_to_have_count(0)
     await walk.see("inbox-history")
     await page.get_by_role("searchbox").fill("zebra")
     await page.get_by_role("searchbox").press("Enter")

@@ -29,7 +29,9 @@ async def unread(page: Page, *titles: str) -> None:
         await expect(dotted.filter(has_text=title)).to_have_count(1)
 
 
-async def test_tabs_and_filters_stand_in_the_address_and_the_way_back_leads_through_them(open_page, admin: Caller):
+async def test_tabs_and_filters_stand_in_the_address_and_the_way_back_leads_through_them(
+    open_page, admin: Caller
+):
     await admin.publish("user:1", title="plain")
     await admin.publish("project:1", title="of the project", level="warning")
     await admin.publish("project:2", title="of the other project", level="warning")
@@ -105,7 +107,9 @@ async def test_what_is_undone_is_never_sent_and_what_is_not_is(open_page, admin:
     await unread(page, "one", "two", "three")
     await counted(page, unread=3)
     await row(page, "one").hover()
-    async with page.expect_response(lambda response: "/inbox/" in response.url and response.request.method != "GET"):
+    async with page.expect_response(
+        lambda response: "/inbox/" in response.url and response.request.method != "GET"
+    ):
         await row(page, "one").get_by_role("button", name="Mark as read").click()
     await unread(page, "two", "three")
     assert len(sent) == 1, "marks are sent in order: the one that was undone would have come first"
@@ -152,7 +156,9 @@ _SCROLL_TO_THE_END = """async () => {
 """The places at which each row of the list was seen on the way."""
 
 
-async def test_a_long_list_is_scrolled_while_more_arrives_and_nothing_moves_or_comes_twice(open_page, admin: Caller):
+async def test_a_long_list_is_scrolled_while_more_arrives_and_nothing_moves_or_comes_twice(
+    open_page, admin: Caller
+):
     old = [{"to": ["user:1"], "title": f"old {number}"} for number in range(170)]
     assert (await admin.call("POST", "notifications/batch", {"notifications": old}))[0] == 200
     page = await come_in(open_page, "zhangsan")
@@ -239,7 +245,13 @@ async def test_everything_can_be_done_by_keys(open_page, admin: Caller):
     press = page.keyboard.press
     await expect(rows(page)).to_have_count(3)
 
-    for key, title in (("j", "first"), ("j", "second"), ("ArrowDown", "third"), ("k", "second"), ("ArrowUp", "first")):
+    for key, title in (
+        ("j", "first"),
+        ("j", "second"),
+        ("ArrowDown", "third"),
+        ("k", "second"),
+        ("ArrowUp", "first"),
+    ):
         await press(key)
         await expect(row(page, title)).to_be_focused()
     await press("r")
