@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from core.domain import runs
 from core.domain.membership import FOREVER
@@ -13,6 +14,9 @@ from realtime.session import Session
 
 MAX_HELD = 500
 BURST_BYTES = 256 << 10
+JOINED_BYTES = 32 << 10
+"""How much of what waits is written to each client at once."""
+MAX_JOINED = 64
 REST_S = 0.25
 _REST_STEP_S = 0.005
 
@@ -38,6 +42,7 @@ class Room:
         "opened",
         "pins",
         "resting",
+        "scheduled",
         "sessions",
         "waiting_for_gap",
     )
@@ -53,6 +58,7 @@ class Room:
         self.waiting_for_gap = False
         self.pins = 0
         self.resting = False
+        self.scheduled = False
         self._burst_bytes = 0
         self.idle_since = time.monotonic()
         self._hidden_since: int | None = None
@@ -62,35 +68,63 @@ class Room:
         if len(self.held) < MAX_HELD or publication.offset == self.applied + 1:
             self.held[publication.offset] = publication
 
-    def take_held(self) -> Publication | None:
+    @property
+    def next_held(self) -> Publication | None:
         """The publication whose turn it is, if it waits here."""
-        return self.held.pop(self.applied + 1, None)
+        return self.held.get(self.applied + 1)
+
+    def take_run(self) -> list[Publication]:
+        """Take the publication whose turn it is, and those behind it that are due to the same sessions."""
+        run = [self.held.pop(self.applied + 1)]
+        size_bytes = len(run[0].body or b"")
+        while not self.limits and len(run) < MAX_JOINED:
+            following = self.held.get(run[-1].offset + 1)
+            if following is None or following.members > self.members:
+                break
+            size_bytes += len(following.body or b"")
+            if size_bytes > JOINED_BYTES:
+                break
+            run.append(self.held.pop(following.offset))
+        return run
 
     def forget_applied(self) -> None:
         """Drop what waits and was applied by another way."""
         if self.held:
             self.held = {offset: held for offset, held in self.held.items() if offset > self.applied}
 
-    def apply(self, publication: Publication) -> int:
-        """Deliver the next publication to whom it is due; to how many sessions.
+    def apply(self, run: Sequence[Publication]) -> int:
+        """Deliver the next publications to whom they are due, in one write each; how many deliveries that were.
 
         What is not to be shown is stepped over, and named with the next one that is.
         """
+        recipients = self._recipients(run[0].offset)
+        packets = []
+        for publication in run:
+            self.applied = publication.offset
+            if (body := self._shown(publication)) is not None and recipients:
+                packets.append((publication.offset, EventPacket(body)))
+        if packets:
+            self._fan_out(recipients, packets)
+        return len(recipients) * len(packets)
+
+    def _shown(self, publication: Publication) -> bytes | None:
+        """What clients get; None for what is stepped over."""
         offset, body = publication.offset, publication.body
-        self.applied = offset
-        recipients = self._recipients(offset)
         if body is None:
             self._hidden_since = self._hidden_since or offset
-            return 0
+            return None
         hidden_since, self._hidden_since = self._hidden_since, None
-        if not recipients:
-            return 0
-        self._count(len(body))
-        packet = EventPacket(body if hidden_since is None else with_skip(body, hidden_since, offset - 1))
+        return body if hidden_since is None else with_skip(body, hidden_since, offset - 1)
+
+    def _fan_out(self, recipients: set[Session], packets: Sequence[tuple[int, EventPacket]]) -> None:
+        frames = b"".join([packet.wire for _, packet in packets])
+        self._count(len(frames))
         for session in recipients:
-            session.deliver(self.name, offset, packet)
-        _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
-        return len(recipients)
+            if not session.deliver_at_once(frames):
+                for offset, packet in packets:
+                    session.deliver(self.name, offset, packet)
+        for _ in packets:
+            _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
 
     @property
     def is_tired(self) -> bool:
