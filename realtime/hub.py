@@ -125,6 +125,13 @@ class Hub:
         """How far each active room was delivered."""
         return {name: self.rooms[name].applied for name in rooms if name in self.rooms}
 
+    def position_of(self, session: Session, rooms: Iterable[str]) -> dict[str, int]:
+        """How far each active room was delivered to a session in it: what is on its way is delivered to it first."""
+        found = [self.rooms[name] for name in rooms if name in self.rooms]
+        for room in found:
+            room.hurry(session)
+        return {room.name: room.applied for room in found}
+
     def connections(self, room: str) -> int:
         found = self.rooms.get(room)
         return len(found.sessions) if found else 0

@@ -9,6 +9,7 @@ from core.domain import runs
 from core.domain.membership import FOREVER
 from core.domain.runs import Runs
 from realtime.engine import EventPacket
+from realtime.fanout import Fanout, Packets
 from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
@@ -32,6 +33,7 @@ class Room:
 
     __slots__ = (
         "_burst_bytes",
+        "_fanout",
         "_hidden_since",
         "applied",
         "held",
@@ -60,6 +62,7 @@ class Room:
         self.resting = False
         self.scheduled = False
         self._burst_bytes = 0
+        self._fanout: Fanout | None = None
         self.idle_since = time.monotonic()
         self._hidden_since: int | None = None
 
@@ -116,23 +119,30 @@ class Room:
         hidden_since, self._hidden_since = self._hidden_since, None
         return body if hidden_since is None else with_skip(body, hidden_since, offset - 1)
 
-    def _fan_out(self, recipients: set[Session], packets: Sequence[tuple[int, EventPacket]]) -> None:
-        frames = b"".join([packet.wire for _, packet in packets])
-        self._count(len(frames))
-        for session in recipients:
-            if not session.deliver_at_once(frames):
-                for offset, packet in packets:
-                    session.deliver(self.name, offset, packet)
+    def _fan_out(self, recipients: set[Session], packets: Packets) -> None:
+        self._count(sum(packet.size_bytes for _, packet in packets))
+        fanout = self._fanout = Fanout(self.name, recipients, packets)
+        fanout.go_on()
+        if fanout.finished.is_set():
+            self._fanout = None  # most rooms are small, and need not keep what they sent last
         for _ in packets:
             _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
 
+    def hurry(self, session: Session) -> None:
+        """Deliver to the session now what is on its way to the room: `applied` then holds for it too."""
+        if self._fanout is not None:
+            self._fanout.hurry(session)
+
     @property
     def is_tired(self) -> bool:
-        """Whether so much was delivered in this turn of the loop that clients must have time to take it.
-
-        Nothing is written before the turn ends: whoever reads as fast as they can would be taken for slow.
+        """Whether something is still on its way, or so much was delivered in this turn of the loop that clients must
+        have time to take it: whoever reads as fast as they can would be taken for slow.
         """
-        return self.resting or self._burst_bytes >= BURST_BYTES
+        return self.resting or self._is_fanning_out or self._burst_bytes >= BURST_BYTES
+
+    @property
+    def _is_fanning_out(self) -> bool:
+        return self._fanout is not None and not self._fanout.finished.is_set()
 
     def _count(self, size_bytes: int) -> None:
         if self._burst_bytes == 0:
@@ -143,7 +153,12 @@ class Room:
         self._burst_bytes = 0
 
     async def rest(self) -> None:
-        """Return when the members have taken most of what was sent, or have had a quarter of a second for it."""
+        """Return when what is on its way is with everybody, who had several turns of the loop to take it; else when the
+        members have taken most of what was sent, or have had a quarter of a second for it.
+        """
+        if self._fanout is not None and self._is_fanning_out:
+            await self._fanout.finished.wait()
+            return
         tired_until = time.monotonic() + REST_S
         await asyncio.sleep(0)
         while time.monotonic() < tired_until and any(  # noqa: ASYNC110 - what kernels take has no event
@@ -184,6 +199,7 @@ class Room:
         ]
 
     def leave(self, session: Session) -> None:
+        self.hurry(session)
         self.sessions.discard(session)
         session.joined.discard(self.name)
         self.limits.pop(session, None)

@@ -19,7 +19,7 @@ from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.log import SqlLog
 from core.store.migrations import migrate
-from realtime import repair
+from realtime import fanout, repair
 from realtime.background import Background
 from realtime.engine import OutgoingQueue
 from realtime.hub import Hub
@@ -144,6 +144,55 @@ async def test_a_joined_write_holds_nothing_that_is_not_due_to_the_session(stage
     assert await offsets(other, 3) == [1, 2, 3]
     assert await offsets(outgoing, 2) == [1, 2]
     assert outgoing.empty()
+
+
+async def test_while_a_large_room_is_served_the_loop_turns_and_the_order_holds(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    first, second = await stage.append(2)
+    stage.offer(first)
+    await turn()
+    assert [len(outgoing) for _, outgoing in members].count(1) == 1
+    stage.offer(second)
+    for _, outgoing in members:
+        assert await offsets(outgoing, 2) == [1, 2]
+
+
+async def test_who_asks_for_a_position_while_a_large_room_is_served_has_what_it_says(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    (first,) = await stage.append()
+    stage.offer(first)
+    await turn()
+    for session, outgoing in members:
+        assert stage.hub.position_of(session, [ROOM]) == {ROOM: 1}
+        assert await offsets(outgoing, 1) == [1]
+    (second,) = await stage.append()
+    stage.offer(second)
+    for _, outgoing in members:
+        assert await offsets(outgoing, 1) == [2]
+
+
+async def test_who_leaves_while_a_large_room_is_served_takes_what_was_due_along(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    (first,) = await stage.append()
+    stage.offer(first)
+    await turn()
+    for session, _ in members:
+        stage.hub.leave(session, [ROOM])
+    for _, outgoing in members:
+        assert await offsets(outgoing, 1) == [1]
+
+
+async def crowd(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Session, OutgoingQueue]]:
+    """Members of a room that is large in that the loop turns after each of them."""
+    monkeypatch.setattr(fanout, "CHUNK", 1)
+    monkeypatch.setattr(fanout, "TURN_S", 0)
+    return [await stage.joined() for _ in range(5)]
 
 
 async def test_a_double_is_dropped(stage: Stage):
