@@ -48,17 +48,18 @@ class Fanout:
         """Deliver to the session now, if it is still to come."""
         if session in self._waiting:
             self._waiting.discard(session)
-            self._deliver(session)
+            self._deliver_singly(session)
 
     def _deliver_until(self, ends: float) -> None:
-        waiting = self._waiting
+        waiting, frames = self._waiting, self._frames
         while waiting:
             for _ in range(min(CHUNK, len(waiting))):
-                self._deliver(waiting.pop())
+                session = waiting.pop()
+                if not session.deliver_at_once(frames):
+                    self._deliver_singly(session)
             if time.monotonic() >= ends:
                 return
 
-    def _deliver(self, session: Session) -> None:
-        if not session.deliver_at_once(self._frames):
-            for offset, packet in self._packets:
-                session.deliver(self._room, offset, packet)
+    def _deliver_singly(self, session: Session) -> None:
+        for offset, packet in self._packets:
+            session.deliver(self._room, offset, packet)

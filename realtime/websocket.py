@@ -23,6 +23,19 @@ _SIGNS_OF_LIFE = (WSMsgType.PING, WSMsgType.PONG)
 class WebSocket:
     """Without compression, which costs 20 MB for 100 connections, and with a bound on messages."""
 
+    __slots__ = (
+        "_background",
+        "_drained_at",
+        "_drained_bytes",
+        "_draining",
+        "_intake",
+        "_protocol",
+        "_queue",
+        "_transport",
+        "_written_bytes",
+        "response",
+    )
+
     def __init__(self, max_message_bytes: int, background: Background) -> None:
         self.response = web.WebSocketResponse(
             max_msg_size=max_message_bytes,
@@ -110,8 +123,11 @@ class WebSocket:
 
         Called for every delivery. A transport that holds nothing has room, which saves asking further.
         """
-        if not self._draining and (not self._transport.get_write_buffer_size() or self._has_room()):
-            self._write_frames(frames)
+        transport = self._transport
+        if not self._draining and (not transport.get_write_buffer_size() or self._has_room()):
+            if not transport.is_closing():
+                transport.write(frames)
+                self._written_bytes += len(frames)
             return True
         self._start_draining()
         return False
