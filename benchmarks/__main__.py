@@ -46,17 +46,22 @@ def main(
         list[Name] | None, typer.Argument(help="What to measure; all but the drain if left out.")
     ] = None,
     *,
+    clients: Annotated[
+        list[int] | None, typer.Option("--clients", help="In the fan-out; may be given several times.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = ROUNDS,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: a look, no evidence.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Also write docs/performance.md.")] = False,
 ) -> None:
     """Measure the server on SQLite and on PostgreSQL, in turns, and print medians with their ranges."""
     chosen = names or list(USUAL)
-    rounds, share = (1, QUICK) if quick else (ROUNDS, 1.0)
+    rounds, share = (1, QUICK) if quick else (rounds, 1.0)
     stored = [name for name in chosen if name is not Name.FANOUT]
     if stored:
         _measure_stored(stored, 1 if stored == [Name.DRAIN] else rounds, share, write=write)
     if Name.FANOUT in chosen:
-        _measure_fanout(rounds, quick=quick, write=write)
+        sizes = fanout.allowed(clients or (fanout.QUICK_SIZES if quick else fanout.SIZES))
+        _measure_fanout(sizes, rounds, quick=quick, write=write)
 
 
 def _measure_stored(chosen: list[Name], rounds: int, share: float, *, write: bool) -> None:
@@ -75,16 +80,16 @@ def _measure_stored(chosen: list[Name], rounds: int, share: float, *, write: boo
         write_section(STORED, results, context, " ".join(["python -m benchmarks", *named, "--write"]))
 
 
-def _measure_fanout(rounds: int, *, quick: bool, write: bool) -> None:
+def _measure_fanout(sizes: tuple[int, ...], rounds: int, *, quick: bool, write: bool) -> None:
     started = time.monotonic()
     results = Results(fanout.COLUMNS)
     for _ in range(rounds):
-        fanout.measure(results, quick=quick)
+        fanout.measure(results, sizes, quick=quick)
     context = context_of(rounds, time.monotonic() - started)
     _print(results, context)
     if write:
         write_section(FANOUT, results, context, "python -m benchmarks fanout --write")
-        write_plots(results, fanout.sizes(quick=quick))
+        write_plots(results, sizes)
 
 
 def _print(results: Results, context: str) -> None:

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ QUICK_CASE_SIZE, QUICK_ROOMS = 100, 5
 SECONDS = 2.0
 STOCK_UP_TO = 1_000
 """Beyond, the stock server takes minutes to close its connections."""
+STORM_UP_TO = 1_000
+"""Beyond, they take minutes to come back."""
 SPARE_FILES = 500
 _IDLE_SHARE, _LOOK_S, _IDLE_WITHIN_S = 0.05, 0.25, 60
 
@@ -39,10 +41,10 @@ GENERATOR = "generator CPU µs a delivery"
 Values = dict[str, float]
 
 
-def measure(results: Results, *, quick: bool) -> None:
+def measure(results: Results, sizes: Sequence[int], *, quick: bool) -> None:
     """One round: every size, and at each every server in turn."""
     seconds = SECONDS / 5 if quick else SECONDS
-    for size in sizes(quick=quick):
+    for size in sizes:
         values = {
             name: _with_server(opener, size, seconds)
             for name, opener in OPENERS.items()
@@ -56,11 +58,11 @@ def measure(results: Results, *, quick: bool) -> None:
     _add(results, f"two servers over Redis, {size:,} clients on the other", across)
 
 
-def sizes(*, quick: bool) -> tuple[int, ...]:
-    """Of how many clients the machine allows the files."""
+def allowed(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Those numbers of clients for which the machine allows the files."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return tuple(size for size in (QUICK_SIZES if quick else SIZES) if size + SPARE_FILES <= hard)
+    return tuple(size for size in sizes if size + SPARE_FILES <= hard)
 
 
 def _add(results: Results, case: str, values: Mapping[str, Values]) -> None:
@@ -120,7 +122,7 @@ def _going(target: Target, swarm: Swarm, size: int) -> Values:
     swarm.vanish()
     _idle(target)
     gone = {"disconnect at once, server CPU µs each": (target.cpu_s() - cpu_s) / size * 1e6}
-    if target.comeback is None:
+    if target.comeback is None or size > STORM_UP_TO:
         return gone
     cpu_s = target.cpu_s()
     came = swarm.connect([target.comeback], at_once=size)
