@@ -61,7 +61,9 @@ def main(
         _measure_stored(stored, 1 if stored == [Name.DRAIN] else rounds, share, write=write)
     if Name.FANOUT in chosen:
         sizes = fanout.allowed(clients or (fanout.QUICK_SIZES if quick else fanout.SIZES))
-        _measure_fanout(sizes, rounds, quick=quick, write=write)
+        asked = [*(f"--clients {size}" for size in clients or ()), f"--rounds {rounds}"]
+        command = " ".join(["python -m benchmarks fanout", *asked, "--write"])
+        _measure_fanout(sizes, rounds, command, quick=quick, write=write)
 
 
 def _measure_stored(chosen: list[Name], rounds: int, share: float, *, write: bool) -> None:
@@ -80,7 +82,7 @@ def _measure_stored(chosen: list[Name], rounds: int, share: float, *, write: boo
         write_section(STORED, results, context, " ".join(["python -m benchmarks", *named, "--write"]))
 
 
-def _measure_fanout(sizes: tuple[int, ...], rounds: int, *, quick: bool, write: bool) -> None:
+def _measure_fanout(sizes: tuple[int, ...], rounds: int, command: str, *, quick: bool, write: bool) -> None:
     started = time.monotonic()
     results = Results(fanout.COLUMNS)
     for _ in range(rounds):
@@ -88,7 +90,7 @@ def _measure_fanout(sizes: tuple[int, ...], rounds: int, *, quick: bool, write: 
     context = context_of(rounds, time.monotonic() - started)
     _print(results, context)
     if write:
-        write_section(FANOUT, results, context, "python -m benchmarks fanout --write")
+        write_section(FANOUT, results, context, command)
         write_plots(results, sizes)
 
 

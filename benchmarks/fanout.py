@@ -124,8 +124,10 @@ def _going(target: Target, swarm: Swarm, size: int) -> Values:
     gone = {"disconnect at once, server CPU µs each": (target.cpu_s() - cpu_s) / size * 1e6}
     if target.comeback is None or size > STORM_UP_TO:
         return gone
+    auth = target.comeback()
+    _idle(target)
     cpu_s = target.cpu_s()
-    came = swarm.connect([target.comeback], at_once=size)
+    came = swarm.connect([auth], at_once=size)
     _idle(target)
     return gone | {
         "all come back with a position, server CPU µs each": (target.cpu_s() - cpu_s) / size * 1e6,

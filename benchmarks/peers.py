@@ -19,10 +19,11 @@ from benchmarks.compiled import BUILT, compiled
 from benchmarks.connection import request
 from benchmarks.probe import cpu_s, resident_bytes
 from tests.support.processes import ROOT, Program, free_port
-from tests.support.stage import PASSWORD, Caller, demo_server, load_demo, logged_in
+from tests.support.stage import PASSWORD, demo_server, load_demo, logged_in
 
 OURS, NODE, STOCK, LIMIT = "this server", "Node socket.io", "stock python-socketio", "send() in C"
 NODE_PACKAGES = ("socket.io@4.8.1", "@socket.io/redis-adapter@8.3.0", "ioredis@5.4.1")
+_LISTENER = "zhangsan"
 _TIME = "@t0000000000000000000"
 _CONTENT = "x" * 60
 
@@ -37,8 +38,8 @@ class Target:
     marker: str
     auths: Sequence[str]
     """What clients say to be let in, one for each room or the same for all."""
-    comeback: str | None
-    """What a client says that comes back with its position."""
+    comeback: Callable[[], str] | None
+    """What a client says that comes back with its present position: it has missed nothing."""
     requests: Sequence[bytes]
 
     def cpu_s(self) -> float:
@@ -59,7 +60,7 @@ def open_ours(stack: ExitStack, folder: Path, *, rooms: int = 1, redis_url: str 
         stack.enter_context(demo_server(url, folder, redis_url=redis_url, env=env))
         for _ in range(1 if redis_url is None else 2)
     ]
-    admin, listeners, comeback = uvloop.run(_people(servers[0].url, rooms))
+    admin, listeners = uvloop.run(_people(servers[0].url, rooms))
     names = ["global"] if rooms == 1 else [f"user:{listener['id']}" for listener in listeners]
     body = {"type": "bench.tick", "title": _TIME, "content": _CONTENT}
     return Target(
@@ -68,31 +69,31 @@ def open_ours(stack: ExitStack, folder: Path, *, rooms: int = 1, redis_url: str 
         publish_port=servers[0].port,
         marker='42["summary"',
         auths=[json.dumps({"token": listener["token"]}) for listener in listeners],
-        comeback=comeback,
+        comeback=lambda: uvloop.run(_comeback(servers[-1].url)),
         requests=[request("POST", "notifications", admin, {"to": [name], **body}) for name in names],
     )
 
 
-async def _people(url: str, number: int) -> tuple[str, list[dict[str, str]], str]:
-    """The admin's token; id and token of so many people; what the first of them says to come back."""
+async def _people(url: str, number: int) -> tuple[str, list[dict[str, str]]]:
+    """The admin's token, and id and token of so many people."""
     async with logged_in(url, "admin") as admin:
         for count in range(number if number > 1 else 0):
             person = {"username": f"listener{count}", "password": PASSWORD, "name": f"Listener {count}"}
             status, answer = await admin.call("POST", "users", person)
             if status != 201:
                 raise RuntimeError(f"A person was not added: {answer}")
-        names = ["zhangsan"] if number == 1 else [f"listener{count}" for count in range(number)]
-        listeners = [await _listener(url, name) for name in names]
-        return admin.token, listeners, listeners[0].pop("comeback")
+        names = [_LISTENER] if number == 1 else [f"listener{count}" for count in range(number)]
+        return admin.token, [await _listener(url, name) for name in names]
 
 
 async def _listener(url: str, name: str) -> dict[str, str]:
     async with logged_in(url, name) as caller:
-        return {"id": caller.user["id"], "token": caller.token, "comeback": await _comeback(caller)}
+        return {"id": caller.user["id"], "token": caller.token}
 
 
-async def _comeback(caller: Caller) -> str:
-    _, inbox = await caller.call("GET", "inbox")
+async def _comeback(url: str) -> str:
+    async with logged_in(url, _LISTENER) as caller:
+        _, inbox = await caller.call("GET", "inbox")
     return json.dumps({"token": caller.token, "epoch": inbox["epoch"], "position": inbox["position"]})
 
 

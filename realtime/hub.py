@@ -143,7 +143,10 @@ class Hub:
         return Audience(connections=connections, servers=1 if connections else 0)
 
     def offer(self, publication: Publication) -> None:
-        """Take a publication from the fast path: lost, doubled, reordered, whatever it went through."""
+        """Take a publication from the fast path: lost, doubled, reordered, whatever it went through.
+
+        It is delivered at the end of this turn of the loop, together with what else has come by then.
+        """
         if publication.epoch != self.epoch:
             self.repair.sweep_early()
             return
