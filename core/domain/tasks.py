@@ -267,7 +267,7 @@ def moved(task: Task, move: MoveTasks, assignee: Actor | None) -> Task | None:
     )
 
 
-def check_may_create(user: User, project_id: str) -> None:
+def check_is_reviewer(user: User, project_id: str) -> None:
     """Raises `NotFound` for a project they are not in, `Forbidden` where they do not review."""
     if may_review(user, project_id):
         return

@@ -39,8 +39,12 @@ class Inbox(Protocol):
         stand at something older, so that nothing of the row they are shown as is left. Unknown ids give nothing.
         """
 
-    async def missed(self, user_id: str, rooms: Sequence[str], after: Position, through: Position) -> Missed:
-        """What is due and shown above `after` up to `through`, each notification once."""
+    async def since(
+        self, user_id: str, rooms: Sequence[str], after: Position, through: Position | None = None
+    ) -> tuple[InboxState, Missed]:
+        """The state, and what is due and shown above `after` up to `through` (None: the state's position), each
+        notification once; both in one snapshot.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from core.domain.identity import AddProject, SetMember
 from core.domain.pages import Page
 from core.domain.people import MAX_NAME, Member, Project
 from core.domain.principals import Principal, User
+from core.domain.tasks import check_is_reviewer
 from core.ports.directory import Directory
 from core.services.administration import Administration, Step
 from core.services.texts import check_id, check_roles, check_text
 
 
 class ProjectService:
-    """For admins; everybody else is refused with `Forbidden`."""
+    """For admins; everybody else is refused with `Forbidden`, but for what says otherwise."""
 
     def __init__(self, directory: Directory, administration: Administration, roles: frozenset[str]) -> None:
         self._directory = directory
@@ -34,8 +35,14 @@ class ProjectService:
     async def members(
         self, principal: Principal, project_id: str, *, cursor: str | None, limit: int
     ) -> Page[Member]:
-        """Who is in the project. Raises `NotFound` (project_not_found)."""
-        principal.check_is_admin()
+        """Who is in the project, for its reviewers as well: tasks can be given to them.
+
+        Raises `NotFound` (project_not_found).
+        """
+        if principal.user is not None and principal.scope is None:
+            check_is_reviewer(principal.user, project_id)
+        else:
+            principal.check_is_admin()
         await self._project(project_id)
         return await self._directory.members(project_id, cursor, limit)
 

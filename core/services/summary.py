@@ -34,11 +34,8 @@ class SummaryService:
         """
         counters = await self.elsewhere(user) if elsewhere is None else elsewhere
         acknowledged = await self._positions.acknowledged(user.id, user.rooms)
-        state = await self._inbox.state(user.id, user.rooms)
+        state, missed = await self._inbox.since(user.id, user.rooms, acknowledged.position, through)
         work = await self._tasks.waiting(user)
-        missed = await self._inbox.missed(
-            user.id, user.rooms, acknowledged.position, state.position if through is None else through
-        )
         return Summary(
             inbox=state,
             since=acknowledged.at,

@@ -20,7 +20,7 @@ from core.domain.tasks import (
     TaskChange,
     TaskEvent,
     TaskFilter,
-    check_may_create,
+    check_is_reviewer,
     may_see,
     no_such_task,
 )
@@ -128,7 +128,7 @@ class TaskService:
         the caller.
         """
         _check_scope_of(principal, CREATE, {project_id})
-        check_may_create(principal.person, project_id)
+        check_is_reviewer(principal.person, project_id)
 
     async def import_tasks(
         self, principal: Principal, project_id: str, rows: Sequence[NewTask | DomainError]

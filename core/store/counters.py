@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, Select, String, and_, bindparam, delete, func, or_, select
 
 from core.domain import clock
 from core.domain.counters import Counters, SetCounters
@@ -12,6 +13,7 @@ from core.store import tables
 from core.store.database import Database
 from core.store.dialects import among, insert
 from core.store.done import Done
+from core.store.due import NOW
 from core.store.identity import users_by_id
 
 _KEY_ID_AT = len("key:") + 1
@@ -36,13 +38,7 @@ def _counters_of(connection: Connection, user_id: str) -> list[Counters]:
     """Nobody could correct what a key said that is good for nothing any more, or somebody who is no admin now: it goes
     with them.
     """
-    counter, key = tables.summary_counter.c, tables.api_key.c
-    is_good = and_(key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > clock.now()))
-    rows = connection.execute(
-        select(counter.source, counter.counters)
-        .outerjoin(tables.api_key, key.id == func.substr(counter.source, _KEY_ID_AT))
-        .where(counter.user_id == user_id, or_(key.id.is_(None), is_good))
-    ).all()
+    rows = connection.execute(_COUNTERS, {"user_id": user_id, "now": clock.now()}).all()
     people = {row.source.removeprefix(_PERSON) for row in rows if row.source.startswith(_PERSON)}
     admins = {
         f"{_PERSON}{id_}"
@@ -50,6 +46,20 @@ def _counters_of(connection: Connection, user_id: str) -> list[Counters]:
         if ADMIN in user.roles and not user.disabled
     }
     return [row.counters for row in rows if not row.source.startswith(_PERSON) or row.source in admins]
+
+
+def _counters() -> Select[Any]:
+    counter, key = tables.summary_counter.c, tables.api_key.c
+    is_good = and_(key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > NOW))
+    return (
+        select(counter.source, counter.counters)
+        .outerjoin(tables.api_key, key.id == func.substr(counter.source, _KEY_ID_AT))
+        .where(counter.user_id == bindparam("user_id", type_=String), or_(key.id.is_(None), is_good))
+    )
+
+
+_COUNTERS = _counters()
+"""Built once: every connect begins with it."""
 
 
 def set_counters(connection: Connection, change: SetCounters) -> Done:

@@ -203,10 +203,12 @@ class _PostgresDatabase:
             json_deserializer=orjson.loads,
         )
         _ping_after_idling(self._engine.sync_engine)
+        # Of single statements each has a snapshot of its own: BEGIN and COMMIT would be two more round trips.
+        self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
-        return await self._run(self._snapshots if snapshot else self._engine, partial(_reading, work))
+        return await self._run(self._snapshots if snapshot else self._reads, partial(_reading, work))
 
     async def write(self, work: Work[T]) -> T:
         return await self._run(self._engine, partial(_transaction, work))

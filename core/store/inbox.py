@@ -1,7 +1,7 @@
 """The inbox on SQL: what is due to a person over their rooms, newest first, and how much of it is unread."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain
 from typing import Any
@@ -29,7 +29,7 @@ from core.store.due import due_by_room, merged
 from core.store.items import items
 from core.store.missed import missed
 from core.store.places import Rows
-from core.store.unread import count_without
+from core.store.unread import Gaps, count_between, count_without, gaps_between
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -68,8 +68,10 @@ class SqlInbox:
         work = partial(_locate, user_id=user_id, rooms=rooms, notification_ids=ids)
         return await self._database.read(work, snapshot=True)
 
-    async def missed(self, user_id: str, rooms: Sequence[str], after: Position, through: Position) -> Missed:
-        work = partial(missed, user_id=user_id, rooms=rooms, after=after, through=through)
+    async def since(
+        self, user_id: str, rooms: Sequence[str], after: Position, through: Position | None = None
+    ) -> tuple[InboxState, Missed]:
+        work = partial(_since, user_id=user_id, rooms=rooms, after=after, through=through)
         return await self._database.read(work, snapshot=True)
 
 
@@ -139,11 +141,18 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
 
 
 def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
+    due = due_by_room(connection, user_id, rooms)
+    gaps = gaps_between(connection, user_id, due, (Receipt.READ, Receipt.SEEN))
+    return _state_with(connection, user_id, rooms, gaps)
+
+
+def _state_with(
+    connection: Connection, user_id: str, rooms: Sequence[str], gaps: Mapping[Receipt, Gaps]
+) -> InboxState:
     dialect = connection.dialect.name
     values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
     rows = connection.execute(_heads(dialect), values).all()
-    due = due_by_room(connection, user_id, rooms)
-    without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
+    without = count_between(connection, user_id, gaps)
     return InboxState(
         unread=without[Receipt.READ],
         unseen=without[Receipt.SEEN],
@@ -151,6 +160,16 @@ def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxS
         epoch=rows[0].epoch,
         position=dict.fromkeys(rooms, 0) | {row.name: row.head for row in rows if row.name is not None},
     )
+
+
+def _since(
+    connection: Connection, user_id: str, rooms: Sequence[str], after: Position, through: Position | None
+) -> tuple[InboxState, Missed]:
+    due = due_by_room(connection, user_id, rooms)
+    gaps = gaps_between(connection, user_id, due, (Receipt.READ, Receipt.SEEN))
+    state = _state_with(connection, user_id, rooms, gaps)
+    end = state.position if through is None else through
+    return state, missed(connection, user_id, due, gaps[Receipt.SEEN], after, end)
 
 
 @cache

@@ -5,38 +5,53 @@ news still: of a thread only the newest, and none of what others have settled me
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, Select, String, bindparam, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    select,
+)
 
 from core.domain import clock, runs
 from core.domain.inbox import LATEST, MISSED_CAP, Missed, Receipt
+from core.domain.notifications import Kind
 from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
-from core.store.due import MAX_BRANCHES, NOW, due_by_room, has_receipt, unions
+from core.store.due import NOW, has_receipt, is_shown, unions
+from core.store.each import Each, Row
 from core.store.items import items
 from core.store.places import entries
-from core.store.unread import gaps_between
+from core.store.unread import Gaps
 
 _posting = tables.posting.c
+_notification = tables.notification.c
 _thread = tables.room_thread.c
 
 
 def missed(
-    connection: Connection, user_id: str, rooms: Sequence[str], after: Position, through: Position
+    connection: Connection,
+    user_id: str,
+    due: Mapping[str, Runs],
+    unseen: Gaps,
+    after: Position,
+    through: Position,
 ) -> Missed:
-    due = due_by_room(connection, user_id, rooms)
-    windows = {
-        room: window
-        for room, offsets in due.items()
-        if (window := runs.intersect(offsets, ((after.get(room, 0) + 1, through.get(room, 0)),)))
-    }
-    unseen, unknown = gaps_between(connection, user_id, windows, (Receipt.SEEN,))[Receipt.SEEN]
-    if unknown:
-        unseen = {room: runs.union(unseen.get(room, ()), unknown.get(room, ())) for room in windows}
-    found = _newest(connection, user_id, unseen, ask_each=bool(unknown))
+    windows = {}
+    for room, offsets in due.items():
+        gaps = runs.union(unseen.known.get(room, ()), unseen.below.get(room, ()))
+        between = ((after.get(room, 0) + 1, through.get(room, 0)),)
+        if window := runs.intersect(runs.intersect(offsets, gaps), between):
+            windows[room] = window
+    found = _newest(connection, user_id, windows, ask_each=bool(unseen.below))
     said = {nid: (some.type, some.urgent) for some in found for nid in some.ids}
     counted = set(sorted(said, reverse=True)[:MISSED_CAP])
     by_room: Counter[str] = Counter()
@@ -54,9 +69,12 @@ def missed(
 
 @dataclass(frozen=True, slots=True)
 class _Some:
-    """Notifications of one room that are alike. Thousands of rows are ids for the most part, and come as one text."""
+    """Notifications of one run of a room that are alike. Thousands of rows are ids for the most part, and come as one
+    text.
+    """
 
     room: str
+    first: int
     type: str
     urgent: bool
     lowest: int
@@ -72,73 +90,116 @@ def _newest(
     Every room gives its share at first, and more only while what the others gave does not outweigh it.
     """
     found: list[_Some] = []
-    limit = min(MISSED_CAP + 1, 5 * MISSED_CAP // (4 * len(windows) or 1) + 1)
+    limit = reach = min(MISSED_CAP + 1, 5 * MISSED_CAP // (4 * len(windows) or 1) + 1)
     while windows:
-        part = _newest_of_each(connection, user_id, windows, limit, ask_each=ask_each)
+        asked = {room: _newest_runs(window, reach) for room, window in windows.items()}
+        part = _newest_of_each(connection, user_id, asked, limit, ask_each=ask_each)
         found += part
-        rest = {}
-        complete_above = ""
-        for room, window in windows.items():
-            here = [some for some in part if some.room == room]
-            if sum(len(some.ids) for some in here) == limit:
-                rest[room] = runs.intersect(window, ((1, min(some.lowest for some in here) - 1),))
-                complete_above = max(complete_above, min(min(some.ids) for some in here))
+        rest, complete_above = _rest(windows, asked, part, limit)
         ids = {nid for some in found for nid in some.ids if nid >= complete_above}
         if len(ids) > MISSED_CAP:
             break
-        windows = {room: window for room, window in rest.items() if window}
+        windows, reach = rest, reach * _FURTHER
     return found
+
+
+_FURTHER = 4
+"""How many times as far every further statement reaches into runs that are short: they may hold nothing."""
+_NONE_ABOVE = "~"
+"""Sorts after every id."""
+
+
+def _newest_runs(window: Runs, offsets: int) -> Runs:
+    """The last runs that together have so many offsets."""
+    reached = 0
+    for at in reversed(range(len(window))):
+        reached += runs.count(window[at : at + 1])
+        if reached >= offsets:
+            return window[at:]
+    return window
+
+
+def _rest(
+    windows: Mapping[str, Runs], asked: Mapping[str, Runs], part: Sequence[_Some], limit: int
+) -> tuple[dict[str, Runs], str]:
+    """What of the windows is still to be asked, and the id above which nothing is left there."""
+    given: dict[str, dict[int, list[_Some]]] = {}
+    for some in part:
+        given.setdefault(some.room, {}).setdefault(some.first, []).append(some)
+    rest, complete_above = {}, ""
+    for room, window in windows.items():
+        by_run = given.get(room, {})
+        older = window[: -len(asked[room])]
+        cut = [alike for alike in by_run.values() if sum(len(some.ids) for some in alike) == limit]
+        left = [(alike[0].first, min(some.lowest for some in alike) - 1) for alike in cut]
+        bounds = [min(min(some.ids) for some in alike) for alike in cut]
+        if older:
+            bounds.append(
+                min((min(some.ids) for alike in by_run.values() for some in alike), default=_NONE_ABOVE)
+            )
+        if still := runs.union(older, left):
+            rest[room] = still
+            complete_above = max(complete_above, *bounds)
+    return rest, complete_above
 
 
 def _newest_of_each(
     connection: Connection, user_id: str, windows: Mapping[str, Runs], limit: int, *, ask_each: bool
 ) -> list[_Some]:
     found = []
-    for start in range(0, len(windows), MAX_BRANCHES):
-        part = list(windows.items())[start : start + MAX_BRANCHES]
-        values: dict[str, Any] = {"now": clock.now(), "limit": limit}
-        if ask_each:
-            values["user_id"] = user_id
-        for at, (room, window) in enumerate(part):
-            values[f"room_{at}"] = room
-            for run, (first, last) in enumerate(window):
-                values |= {f"first_{at}_{run}": first, f"last_{at}_{run}": last}
-        rows = connection.execute(
-            _grouped(tuple(len(window) for _, window in part), ask_each=ask_each), values
-        )
+    dialect = connection.dialect.name
+    values: dict[str, Any] = {"now": clock.now(), "limit": limit}
+    if ask_each:
+        values["user_id"] = user_id
+    every_run = ((room, *run) for room, window in windows.items() for run in window)
+    for number, runs_ in _WINDOWS.batches(dialect, every_run):
+        rows = connection.execute(_grouped(dialect, number, ask_each=ask_each), values | runs_)
         found += [
-            _Some(row.room, row.type, row.urgent, row.lowest, tuple(row.ids.split(","))) for row in rows
+            _Some(row.room, row.first, row.type, row.urgent, row.lowest, tuple(row.ids.split(",")))
+            for row in rows
         ]
     return found
 
 
-@lru_cache(maxsize=500)
-def _grouped(lengths: tuple[int, ...], *, ask_each: bool) -> Select[Any]:
-    """For windows of so many runs each; built once, since that takes longer than to run it."""
-    # The newest of its thread, and not done by others: whoever settles by a notification has news to tell.
-    still_news = (
-        select(_thread.room)
-        .where(_thread.room == _posting.room, _thread.thread == _posting.thread)
-        .where(_thread.last_offset == _posting.offset, or_(_thread.open, tables.notification.c.settles))
-        .correlate(tables.posting, tables.notification)
-        .exists()
-    )
-    newest = []
-    for at, length in enumerate(lengths):
-        runs_ = (
-            _posting.offset.between(
-                bindparam(f"first_{at}_{run}", type_=BigInteger),
-                bindparam(f"last_{at}_{run}", type_=BigInteger),
-            )
-            for run in range(length)
-        )
-        one = entries(bindparam(f"room_{at}", type_=String), or_(*runs_), NOW)
-        one = one.where(or_(_posting.thread.is_(None), still_news))
-        if ask_each:
-            one = one.where(~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN))
-        newest.append(one.order_by(_posting.offset.desc()).limit(bindparam("limit", type_=Integer)))
-    (found,) = unions(newest)
-    alike = (found.c.room, found.c.type, found.c.urgent)
+_WINDOWS = Each(room=String, first=BigInteger, last=BigInteger)
+
+
+@cache
+def _grouped(dialect: str, number: int, *, ask_each: bool) -> Select[Any]:
+    """Built once, since that takes longer than to run it."""
+
+    def newest(window: Row) -> Select[Any]:
+        unseen = [~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN)] if ask_each else []
+        limit = bindparam("limit", type_=Integer)
+        kinds = (window.part(kind.where(*unseen).limit(limit)) for kind in _kinds_of_news(window))
+        (every,) = unions(tuple(kinds))
+        first = window["first"].label("first")
+        return select(every, first).order_by(every.c.offset.desc()).limit(limit)
+
+    found = _WINDOWS.found(dialect, number, newest)
+    alike = (found.c.room, found.c.first, found.c.type, found.c.urgent)
     lowest = func.min(found.c.offset).label("lowest")
     ids = func.aggregate_strings(found.c.notification_id, ",").label("ids")
     return select(*alike, lowest, ids).group_by(*alike)
+
+
+def _kinds_of_news(window: Row) -> tuple[Select[Any], ...]:
+    """What has no thread, and the newest entries of threads that are open or were settled by that entry: whoever settles
+    by a notification has news to tell. Each newest first, in the order of an index.
+
+    Threads are found by where they stand: of a million entries of a few of them, all but the newest are old.
+    """
+    entry = entries(window["room"], _posting.offset.between(window["first"], window["last"]), NOW)
+    # All of the first are NULL, which PostgreSQL does not take for one value when it looks for an index.
+    single = entry.where(_posting.thread.is_(None)).order_by(_posting.thread.desc(), _posting.offset.desc())
+    standing = (
+        select(*entry.selected_columns)
+        .select_from(tables.room_thread)
+        .join(tables.posting, and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset))
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_thread.room == window["room"])
+        .where(_thread.last_offset.between(window["first"], window["last"]))
+        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=NOW))
+        .order_by(_thread.last_offset.desc())
+    )
+    return single, standing.where(_thread.open), standing.where(~_thread.open, _notification.settles)

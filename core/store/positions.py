@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, Select, String, bindparam, case, select
 
 from core.domain import clock
 from core.domain.errors import Unavailable
@@ -14,7 +15,7 @@ from core.domain.positions import Position
 from core.ports.inbox import Acknowledged
 from core.store import tables
 from core.store.database import CommitUnknownError, Database
-from core.store.dialects import among, insert
+from core.store.dialects import among, among_named, insert, texts_value
 
 FLUSH_INTERVAL_S = 5.0
 _CHUNK_ROWS = 500
@@ -71,13 +72,21 @@ class SqlPositions:
 
 
 def _stored(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, tuple[int, datetime]]:
-    position = tables.position.c
-    rows = connection.execute(
-        select(position.room, position.acked_offset, position.acked_at).where(
-            position.user_id == user_id, among(connection, position.room, rooms)
-        )
-    )
+    dialect = connection.dialect.name
+    values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
+    rows = connection.execute(_positions(dialect), values)
     return {row.room: (row.acked_offset, row.acked_at) for row in rows}
+
+
+@cache
+def _positions(dialect: str) -> Select[Any]:
+    """Built once: every connect begins with it."""
+    position = tables.position.c
+    return (
+        select(position.room, position.acked_offset, position.acked_at)
+        .where(position.user_id == bindparam("user_id", type_=String))
+        .where(among_named(dialect, position.room, "rooms"))
+    )
 
 
 def _save(connection: Connection, chunk: dict[tuple[str, str], tuple[int, datetime]]) -> None:

@@ -1,10 +1,11 @@
 """Tasks on SQL: lists, audit trails, and how much work waits."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, and_, func, literal, or_, select
+from sqlalchemy import BigInteger, Connection, Select, String, and_, bindparam, func, literal, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain.notifications import Actor
@@ -22,6 +23,7 @@ from core.domain.tasks import (
 )
 from core.store import tables
 from core.store.database import Database
+from core.store.each import Each, Row
 from core.store.rows import AnyRow
 
 _task = tables.task.c
@@ -120,13 +122,9 @@ def _events() -> Select[Any]:
 
 
 def _waiting(connection: Connection, user: User) -> WaitingWork:
-    theirs = (_task.assignee_id == user.id, _task.project_id.in_(tuple(user.projects)))
-    own = _counted(connection, *theirs, _in_states(OWN_WORK))
+    own = _counted(connection, user, OWN_WORK, user.projects, own=True)
     reviewed = reviewed_projects(user)
-    in_review = [_in_states(REVIEW_WORK), _task.assignee_id != user.id]  # nobody reviews their own work
-    if reviewed is not None:
-        in_review.append(_task.project_id.in_(reviewed))
-    review = [] if reviewed == () else _counted(connection, *in_review)
+    review = [] if reviewed == () else _counted(connection, user, REVIEW_WORK, reviewed, own=False)
     oldest = min((*own, *review), key=lambda row: row.since, default=None)
     return WaitingWork(
         own={state: sum(row.number for row in own if row.state == state) for state in OWN_WORK},
@@ -137,40 +135,80 @@ def _waiting(connection: Connection, user: User) -> WaitingWork:
             }
             for project in sorted({row.project_id for row in review})
         },
-        oldest=None
-        if oldest is None
-        else _oldest(
-            connection,
-            oldest,
-            _task.assignee_id == user.id if oldest in own else _task.assignee_id != user.id,
-        ),
+        oldest=None if oldest is None else _oldest(connection, user, oldest, own=oldest in own),
     )
 
 
-def _counted(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[AnyRow]:
-    """How many tasks there are by project and state, and since when the oldest of them is there."""
-    return connection.execute(
-        select(
-            _task.project_id,
-            _task.state,
+def _counted(
+    connection: Connection,
+    user: User,
+    states: Iterable[TaskState],
+    projects: Iterable[str] | None,
+    *,
+    own: bool,
+) -> list[AnyRow]:
+    """How many tasks there are by project (None: every one) and state, and since when the oldest of them is there."""
+    dialect = connection.dialect.name
+    values = [state.value for state in states]
+    parts = (
+        _STATES.batches(dialect, ((state,) for state in values))
+        if projects is None
+        else _PLACES.batches(dialect, product(values, projects))
+    )
+    found: list[AnyRow] = []
+    for number, rows in parts:
+        statement = _counting(dialect, number, own=own, everywhere=projects is None)
+        found += connection.execute(statement, {"user_id": user.id, **rows})
+    return [row for row in found if row.number]
+
+
+_STATES = Each(state=String)
+_PLACES = Each(state=String, project=String)
+
+
+@cache
+def _counting(dialect: str, number: int, *, own: bool, everywhere: bool) -> Select[Any]:
+    """Place by place, as they lie in the indices; built once, since that takes longer than to run it."""
+
+    def counted(row: Row) -> Select[Any]:
+        project = _task.project_id if everywhere else row["project"]
+        said = [
+            project.label("project_id"),
+            row["state"].label("state"),
             func.count().label("number"),
             func.min(_task.changed_at, type_=tables.UtcDateTime()).label("since"),
-        )
-        .where(*conditions)
-        .group_by(_task.project_id, _task.state)
-    ).all()
+        ]
+        some = select(*said).where(_whose(own=own), _task.state == row["state"])
+        return some.group_by(project) if everywhere else some.where(_task.project_id == project)
+
+    return select((_STATES if everywhere else _PLACES).found(dialect, number, counted))
 
 
-def _in_states(states: Iterable[TaskState]) -> ColumnElement[bool]:
-    return _task.state.in_([state.value for state in states])
+def _oldest(connection: Connection, user: User, found: AnyRow, *, own: bool) -> Task | None:
+    values = {
+        "user_id": user.id,
+        "state": found.state,
+        "project_id": found.project_id,
+        "since": found.since,
+    }
+    return next((_task_from_row(row) for row in connection.execute(_oldest_there(own=own), values)), None)
 
 
-def _oldest(connection: Connection, found: AnyRow, whose: ColumnElement[bool]) -> Task | None:
-    place = and_(
-        _task.state == found.state, _task.project_id == found.project_id, _task.changed_at == found.since
+@cache
+def _oldest_there(*, own: bool) -> Select[Any]:
+    return (
+        _TASKS.where(_whose(own=own), _task.state == bindparam("state", type_=String))
+        .where(_task.project_id == bindparam("project_id", type_=String))
+        .where(_task.changed_at == bindparam("since", type_=tables.UtcDateTime()))
+        .order_by(_task.id)
+        .limit(1)
     )
-    wanted = _TASKS.where(place, whose)
-    return next(iter(_tasks(connection, wanted.order_by(_task.id).limit(1))), None)
+
+
+def _whose(*, own: bool) -> ColumnElement[bool]:
+    """The person's own tasks, or those of others: nobody reviews their own work."""
+    user_id = bindparam("user_id", type_=String)
+    return _task.assignee_id == user_id if own else _task.assignee_id != user_id
 
 
 def _task_from_row(row: AnyRow) -> Task:

@@ -18,7 +18,7 @@ from core.domain.tasks import (
     Task,
     TaskState,
     check_assignee,
-    check_may_create,
+    check_is_reviewer,
     check_permission,
     conflict,
     moved,
@@ -59,7 +59,7 @@ def add_tasks(connection: Connection, change: AddTasks) -> Done:
     assignees = (new.assignee_id for new in change.tasks if new.assignee_id is not None)
     people = users_by_id(connection, (change.actor_id, *assignees))
     actor = _actor(people, change.actor_id)
-    check_may_create(actor, change.project_id)
+    check_is_reviewer(actor, change.project_id)
     if found is None:
         raise no_such_project()
     results = _addable(connection, change, people)

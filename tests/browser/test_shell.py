@@ -9,12 +9,12 @@ from tests.support.processes import ServerProcess
 
 async def test_the_page_loads_without_a_fault_and_asks_who_one_is(page: Page, sqlite_server: ServerProcess):
     await expect(page).to_have_url(f"{sqlite_server.url}/login")
-    await expect(page.get_by_role("button")).to_be_visible()
+    await expect(page.get_by_role("button", name="Log in")).to_be_visible()
     await screenshot(page, "login")
 
 
 async def test_the_login_is_accessible(page: Page):
-    await expect(page.get_by_role("button")).to_be_visible()
+    await expect(page.get_by_role("button", name="Log in")).to_be_visible()
     await accessible(page)
 
 
@@ -48,7 +48,7 @@ async def test_what_is_unknown_below_api_is_no_page(page: Page, faults: Faults):
     ],
 )  # fmt: skip
 async def test_every_kind_of_fault_in_a_page_is_seen(page: Page, faults: Faults, script: str, fault: str):
-    await expect(page.get_by_role("button")).to_be_visible()
+    await expect(page.get_by_role("button", name="Log in")).to_be_visible()
     assert faults.found == []
 
     async with page.context.expect_event("console" if "thrown" not in script else "weberror"):
@@ -60,7 +60,7 @@ async def test_every_kind_of_fault_in_a_page_is_seen(page: Page, faults: Faults,
 
 
 async def test_what_is_not_accessible_is_named(page: Page):
-    await expect(page.get_by_role("button")).to_be_visible()
+    await expect(page.get_by_role("button", name="Log in")).to_be_visible()
     await page.evaluate("() => document.querySelector('form').append(new Image())")
 
     with pytest.raises(AssertionError, match=r"critical image-alt: \['img'\]"):

@@ -99,9 +99,13 @@ async def record(server: ServerProcess) -> list[Recorded]:
                 ("POST", "inbox/seen", {"all": True}, "Marked"),
                 ("POST", "inbox/read", {"all": True}, "Marked"),
                 ("GET", "summary", None, "Summary"),
+                ("GET", "tasks", None, "TaskPage"),
+                ("GET", f"tasks/{task['id']}", None, "TaskWithEvents"),
                 ("GET", "inbox?limit=x", None, "{ error: WireError }"),
             ):
                 recorded.append((name, (await zhangsan.call(method, path, body))[1]))
+            _, members = await admin.call("GET", "projects/1/members")
+            recorded.append(("Member", members["items"][0]))
             item = dict(recorded)["InboxPage"]["items"][0]["id"]
             recorded.append(("Item", (await zhangsan.call("PATCH", f"inbox/{item}", {"archived": True}))[1]))
             await wire.wait("inbox", 2)

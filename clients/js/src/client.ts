@@ -8,6 +8,7 @@ import { ClientState, type Change, type Standing } from "./state.js";
 import { FencedError, Store } from "./store.js";
 import { Hearing, Line, type Message, type Relayed, Roster, type Said, type Toast } from "./tabs.js";
 import type { TokenFunction, TokenSource } from "./tokens.js";
+import type { Heartbeat } from "./upkeep.js";
 import type { Notification } from "./wire.js";
 
 export interface ClientEvents extends SessionEvents {
@@ -57,6 +58,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #term: Term | null = null;
   #seen: ClientState | null = null;
   #state: ConnectionState = { state: "connecting", attempt: 0 };
+  #heartbeat: Heartbeat | null = null;
   #replaying = true;
   #shownAt = Date.now();
   #arriving = Promise.resolve();
@@ -187,6 +189,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   async #receive({ name, payload, change }: Relayed): Promise<void> {
     const known = name === "notification" && this.#seen?.knows(payload.id);
     if (!known) await this.emit(name, payload);
+    if (name === "heartbeat") this.#heartbeat = payload;
     this.#seen ??= new ClientState();
     if (change) this.#seen.record(change);
   }
@@ -203,6 +206,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #become(state: ConnectionState): void {
     if (this.#state.state === "closed") return;
     this.#state = state;
+    if (state.state !== "live") this.#heartbeat = null;
     if (state.state !== "closed") this.#say((said) => ({ kind: "state", state, ...said }));
     this.#inform("state", state);
   }
@@ -249,6 +253,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
       this.#queue(() => {
         this.#stand(message.snapshot.standing);
         this.#become(message.snapshot.state);
+        if (message.snapshot.heartbeat) this.#inform("heartbeat", message.snapshot.heartbeat);
       });
       return;
     }
@@ -287,7 +292,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   /** Tell a tab that came late how things are. */
   #sayHow(to: string): void {
     const standing = this.standing;
-    const snapshot = { state: this.#state, standing };
+    const snapshot = { state: this.#state, standing, heartbeat: this.#heartbeat };
     this.#say((said) => ({ kind: "snapshot", to, snapshot, ...said }));
   }
 

@@ -55,9 +55,9 @@ export class Api {
     return this.request("PATCH", `inbox/${encodeURIComponent(id)}`, receipts);
   }
 
-  /** Give a receipt for many items. */
+  /** Give a receipt for many items. A page that is being left still sends it. */
   markMany(receipt: Receipt, target: MarkTarget): Promise<Marked> {
-    return this.request("POST", `inbox/${MARK_ROUTES[receipt]}`, target);
+    return this.request("POST", `inbox/${MARK_ROUTES[receipt]}`, target, { keepalive: true });
   }
 
   summary(): Promise<Summary> {
@@ -65,17 +65,17 @@ export class Api {
   }
 
   /** Any route below /api/v1. An expired token is renewed once; SignedOutError of the token function passes. */
-  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async request<T>(method: string, path: string, body?: unknown, how: RequestInit = {}): Promise<T> {
     try {
-      return await this.#send<T>(method, path, body, await this.#token({ fresh: false }));
+      return await this.#send<T>(method, path, body, how, await this.#token({ fresh: false }));
     } catch (error) {
       if (!(error instanceof ApiError && error.code === "token_expired")) throw error;
     }
-    return this.#send<T>(method, path, body, await this.#token({ fresh: true }));
+    return this.#send<T>(method, path, body, how, await this.#token({ fresh: true }));
   }
 
-  #send<T>(method: string, path: string, body: unknown, token: string): Promise<T> {
-    return send<T>(method, this.#base + path, body, { Authorization: `Bearer ${token}` });
+  #send<T>(method: string, path: string, body: unknown, how: RequestInit, token: string): Promise<T> {
+    return send<T>(method, this.#base + path, body, { Authorization: `Bearer ${token}` }, how);
   }
 }
 
@@ -85,11 +85,13 @@ export async function send<T>(
   url: string,
   body?: unknown,
   headers: Record<string, string> = {},
+  how: RequestInit = {},
 ): Promise<T> {
   let response: Response;
   let text: string;
   try {
     response = await fetch(url, {
+      ...how,
       method,
       headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
       signal: AbortSignal.timeout(TIMEOUT_MS),

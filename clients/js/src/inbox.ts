@@ -7,6 +7,7 @@
  */
 import type { NotificationClient } from "./client.js";
 import { Emitter } from "./emitter.js";
+import { Horizon } from "./horizon.js";
 import type { Api, InboxFilter, Receipt } from "./http.js";
 import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
 import { newMark, Outbox } from "./outbox.js";
@@ -15,6 +16,8 @@ import type { Changed, Counts, InboxEvent, InboxPage, Item, Marked, Notification
 const PAGE = 50;
 const MAX_PAGE = 100;
 const COUNT_DELAY_MS = 300;
+/** Of one page, while receipts are given faster than it is read. */
+const MAX_READS = 3;
 const FRAME_MS = 16;
 
 export interface InboxView {
@@ -27,6 +30,8 @@ export interface InboxView {
   error: unknown;
   /** Marks that are still to be sent. */
   pending: number;
+  /** The mark that may still be undone, by the key that `hold` gave. */
+  held: string | null;
   /** Arrivals of which only the server knows whether they belong here: `reload` shows them. */
   hidden: number;
 }
@@ -42,6 +47,7 @@ export class Inbox extends Emitter<InboxEvents> {
   readonly #api: Api;
   readonly #items = new Map<string, Item>();
   readonly #outbox: Outbox;
+  readonly #horizon = new Horizon();
   readonly #leave: (() => void)[];
   #filter: InboxFilter = {};
   #counts: Counts | null = null;
@@ -76,10 +82,12 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
       client.on("stale", () => void this.reload()),
       client.on("session", (session) => {
+        if (session.state === "syncing" && !this.#horizon.enter(session.epoch)) this.#counts = null;
         if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
       }),
       client.on("state", ({ state }) => {
         if (state !== "live") return;
+        if (client.leads) this.#outbox.adopt();
         void this.#outbox.send();
         if (this.#error !== null) void this.reload();
       }),
@@ -87,6 +95,10 @@ export class Inbox extends Emitter<InboxEvents> {
         if (!leading) return;
         this.#outbox.adopt();
         if (client.state.state === "live") void this.#outbox.send();
+      }),
+      client.environment.watch({
+        ...{ visibility: () => undefined, network: () => undefined },
+        leaving: () => this.#outbox.release(),
       }),
     ];
   }
@@ -107,6 +119,7 @@ export class Inbox extends Emitter<InboxEvents> {
       loading: this.#loading,
       error: this.#error,
       pending: this.#outbox.marks.length,
+      held: this.#outbox.held,
       hidden: this.#hidden,
     };
   }
@@ -130,12 +143,20 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#outdated = false;
     const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
     await this.#finish(load, async () => {
-      const [page, counts] = await Promise.all([this.#api.inbox(filter), this.#api.counts()]);
+      const [page, counts] = await Promise.all([this.#read(filter), this.#api.counts()]);
       return () => {
         this.#replace(page, extent);
         this.#count(counts);
       };
     });
+  }
+
+  /** A page as things are: what was marked or taken back while it was on its way must not come back. */
+  async #read(filter: InboxFilter, cursor?: string): Promise<InboxPage> {
+    for (let reads = 1; ; reads += 1) {
+      const page = await this.#api.inbox(filter, cursor);
+      if (!this.#horizon.isAheadOf(page) || reads === MAX_READS) return page;
+    }
   }
 
   /** Take a first page; what came while it was read stays. */
@@ -157,7 +178,7 @@ export class Inbox extends Emitter<InboxEvents> {
     if (cursor === null || this.#loading) return;
     const load = this.#begin();
     await this.#finish(load, async () => {
-      const page = await this.#api.inbox({ limit: PAGE, ...this.#filter }, cursor);
+      const page = await this.#read({ limit: PAGE, ...this.#filter }, cursor);
       return () => this.#add(page, page.next_cursor);
     });
   }
@@ -169,17 +190,40 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Read everything that has come until now, and nothing that comes before this is sent. */
   readAll(): void {
+    this.#outbox.put(this.#allRead());
+  }
+
+  /**
+   * Mark, but so that it can be undone: it shows at once and is stored, and is sent after `forMs`, at the next
+   * mark that is not about what was seen, or when the page is left. Without ids: all that has come, read.
+   * Gives the key for `undo`.
+   */
+  hold(receipt: Receipt, ids: string[], forMs: number): string;
+  hold(receipt: "read", ids: null, forMs: number): string;
+  hold(receipt: Receipt, ids: string[] | null, forMs: number): string {
+    const mark = ids ? { ...newMark(receipt, true), ids } : this.#allRead();
+    this.#outbox.hold(mark, forMs);
+    return mark.key;
+  }
+
+  /** Take a held mark back, unsent. False: it is on its way. */
+  undo(key: string): boolean {
+    return this.#outbox.undo(key);
+  }
+
+  /** Send what is held, now; with a key, only if it is that mark. */
+  release(key?: string): void {
+    this.#outbox.release(key);
+  }
+
+  #allRead(): Mark {
     const { epoch, position } = this.#client.standing;
-    this.#outbox.put({ ...newMark("read", true), through: position, epoch });
+    return { ...newMark("read", true), through: position, epoch };
   }
 
   #arrive(notification: Notification): void {
-    const thread = notification.thread;
-    const threads = [...this.#items.values()].flatMap((item) => item.thread ?? []);
-    const before = threads.filter(({ key }) => key === thread).sort((a, b) => b.count - a.count)[0];
-    const known = this.#items.get(notification.id);
-    const item = arrived(notification, before ?? null);
-    if (!item || known) return;
+    const item = arrived(notification, this.#thread(notification.thread));
+    if (!item || this.#items.has(item.id)) return;
     const belongs = matches(item, this.#filter);
     if (belongs === null) this.#hidden += 1;
     if (belongs) this.#items.set(item.id, item);
@@ -189,7 +233,18 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#recount();
   }
 
+  /** A thread as its newest item here has it. */
+  #thread(key: string | null): Item["thread"] {
+    if (key === null) return null;
+    let newest: Item["thread"] = null;
+    for (const { thread } of this.#items.values()) {
+      if (thread?.key === key && thread.count > (newest?.count ?? 0)) newest = thread;
+    }
+    return newest;
+  }
+
   #amend(changed: Changed): void {
+    this.#horizon.pass(changed.room, changed.offset);
     for (const [id, item] of this.#items) {
       const next = amended(item, changed);
       if (next) this.#items.set(id, next);
@@ -212,6 +267,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Take numbers, unless newer ones are known. */
   #count(said: Partial<Counts> & Pick<Marked, "version">): void {
+    this.#horizon.reach(said.version);
     if (said.version < (this.#counts?.version ?? 0)) return;
     if (!this.#counts && said.all === undefined) return;
     const none = { all: 0, unread: 0, unseen: 0, todo: 0, archived: 0, by_type: {}, version: 0 };
@@ -239,6 +295,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** The numbers under the marks that are not answered yet. */
   #overlaid(counts: Counts, shown: Item[]): Counts {
+    if (this.#outbox.marks.length === 0) return counts;
     if (this.#outbox.marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
     const [before, after] = [rows(this.#sorted()), rows(shown)];
     const less = (name: "unread" | "unseen"): number =>

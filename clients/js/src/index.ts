@@ -3,7 +3,7 @@ export { browserEnvironment, memoryStorage, type Environment } from "./environme
 export { ApiError, SignedOutError } from "./errors.js";
 export { Api, type InboxFilter, type MarkTarget, type Receipt } from "./http.js";
 export { Inbox, type InboxEvents, type InboxView } from "./inbox.js";
-export type { Mark, Row } from "./items.js";
+export { type Mark, newestFirst, type Row } from "./items.js";
 export type { ConnectionState } from "./link.js";
 export { Login, type LoginPlace } from "./login.js";
 export type { SessionEvents } from "./session.js";

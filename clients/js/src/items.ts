@@ -2,8 +2,11 @@
 import type { InboxFilter, Receipt } from "./http.js";
 import type { Changed, Item, Notification, Position } from "./wire.js";
 
-/** Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null. */
-export type Mark = { key: string; receipt: Receipt; given: boolean; at: string } & (
+/**
+ * Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null.
+ * `held_until`, in ms since the Unix epoch: it may still be undone.
+ */
+export type Mark = { key: string; receipt: Receipt; given: boolean; at: string; held_until?: number } & (
   { ids: string[] } | { through: Position; epoch: string | null }
 );
 

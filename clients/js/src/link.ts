@@ -11,7 +11,8 @@ const LISTENER_TRIES = 5;
 
 export type ConnectionState =
   | { state: "connecting"; attempt: number }
-  | { state: "live" }
+  /** `since` is in ms since the Unix epoch, our clock. */
+  | { state: "live"; transport: string; since: number }
   /** `attempt` of `tries` follows in `delay_ms`, at `at` (ms since the Unix epoch, our clock). */
   | { state: "waiting"; attempt: number; tries: number; delay_ms: number; at: number }
   /** Until the network comes back, the page is shown, or `retry` is called. */
@@ -116,7 +117,7 @@ export class Link {
       deliver: this.options.deliver,
       becameLive: () => {
         this.#attempt = 0;
-        this.#become({ state: "live" });
+        this.#become({ state: "live", transport: connection.transport, since: Date.now() });
       },
     });
     this.#session = session;

@@ -27,6 +27,7 @@ export class Outbox {
   #marks: Mark[] = [];
   #sending = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #held: { key: string; timer: ReturnType<typeof setTimeout> } | null = null;
 
   constructor(private readonly options: OutboxOptions) {}
 
@@ -34,21 +35,54 @@ export class Outbox {
     return this.#marks;
   }
 
-  close(): void {
-    clearTimeout(this.#timer);
+  /** The key of the mark that waits for its hold to be over. There is one at most. */
+  get held(): string | null {
+    return this.#held?.key ?? null;
   }
 
+  close(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#held?.timer);
+  }
+
+  /** Another mark ends a hold: marks are sent in order. What is only seen is no decision, and passes by it. */
   put(mark: Mark): void {
-    this.#marks.push(mark);
-    this.options.store.write("marks", [...this.#stored(), mark]);
+    if (mark.receipt !== "seen") this.#endHold();
+    this.#add(mark);
+    void this.send();
+  }
+
+  /** Show and store a mark, and send it `forMs` later, unless `undo` is called before. */
+  hold(mark: Mark, forMs: number): void {
+    this.release();
+    this.#held = { key: mark.key, timer: setTimeout(() => this.release(), forMs) };
+    this.#add({ ...mark, held_until: Date.now() + forMs });
+  }
+
+  /** Send what is held, now; with a key, only if it is that mark. */
+  release(key = this.held): void {
+    if (key === null || key !== this.held) return;
+    this.#endHold();
     this.options.changed();
     void this.send();
+  }
+
+  /** Drop a mark that is held. False: it is on its way. */
+  undo(key: string): boolean {
+    const mark = this.#marks.find((one) => one.key === key);
+    if (!mark || this.held !== key) return false;
+    this.#endHold();
+    this.#forget(mark);
+    return true;
   }
 
   /** Take over what a tab that is gone could not send any more. */
   adopt(): void {
     const ours = new Set(this.#marks.map(({ key }) => key));
-    this.#marks.unshift(...this.#stored().filter(({ key }) => !ours.has(key)));
+    const left = this.#stored().filter(
+      ({ key, held_until = 0 }) => !ours.has(key) && held_until < Date.now(),
+    );
+    this.#marks.unshift(...left);
   }
 
   /** Send all, in order. What may pass is tried again later; what is refused is dropped. */
@@ -57,7 +91,7 @@ export class Outbox {
     this.#sending = true;
     clearTimeout(this.#timer);
     try {
-      for (let mark = this.#marks[0]; mark; mark = this.#marks[0]) {
+      for (let mark = this.#next(); mark; mark = this.#next()) {
         try {
           await this.#sendOne(mark);
         } catch (error) {
@@ -90,6 +124,26 @@ export class Outbox {
     } else {
       for (const id of mark.ids) await api.mark(id, { [mark.receipt]: mark.given });
     }
+  }
+
+  #next(): Mark | undefined {
+    return this.#marks.find(({ key }) => key !== this.held);
+  }
+
+  #add(mark: Mark): void {
+    this.#marks.push(mark);
+    this.options.store.write("marks", [...this.#stored(), mark]);
+    this.options.changed();
+  }
+
+  #endHold(): void {
+    const held = this.#held;
+    if (!held) return;
+    clearTimeout(held.timer);
+    this.#held = null;
+    const free = (mark: Mark): Mark => (mark.key === held.key ? { ...mark, held_until: 0 } : mark);
+    this.#marks = this.#marks.map(free);
+    this.options.store.write("marks", this.#stored().map(free));
   }
 
   #forget(mark: Mark): void {

@@ -233,6 +233,7 @@ export class Session {
   async #onSummary(summary: Summary): Promise<null> {
     await this.#hand("summary", summary);
     this.#inboxVersion = summary.version;
+    this.#pulse.first(); // not sooner: the pong would call the inbox stale whose version the summary tells
     return null;
   }
 

@@ -3,6 +3,7 @@ import type { Channel } from "./environment.js";
 import type { ConnectionState } from "./link.js";
 import type { SessionEvents } from "./session.js";
 import type { Change, Standing } from "./state.js";
+import type { Heartbeat } from "./upkeep.js";
 import type { Notification } from "./wire.js";
 
 /** `replayed`: it was missed, and came while catching up. */
@@ -19,6 +20,7 @@ export type Relayed = {
 export interface Snapshot {
   state: ConnectionState;
   standing: Standing;
+  heartbeat: Heartbeat | null;
 }
 
 /** Who has the highest fence leads. `number` counts what it said by that fence, from 1. */

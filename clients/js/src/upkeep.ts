@@ -37,6 +37,11 @@ export class Pulse {
     for (const check of this.#checks) clearTimeout(check);
   }
 
+  /** Ping at once, so that the latency is known soon. */
+  first(): void {
+    if (this.#unanswered === 0) this.#ping();
+  }
+
   /** Ping at once, and cut the connection if nothing comes: the network changed, or the page was asleep. */
   check(): void {
     const check = setTimeout(() => {

@@ -169,6 +169,56 @@ export interface Summary {
   messages: { level: Level; text: Record<string, string> }[];
 }
 
+export type TaskState =
+  "pending" | "assigned" | "in_progress" | "submitted" | "approved" | "rejected" | "skip_pending" | "skipped";
+
+export type TaskAction =
+  "assign" | "start" | "submit" | "approve" | "reject" | "request_skip" | "approve_skip" | "reject_skip";
+
+/** `comment` is what the last action said; `actions` are what the person who asks may do now. */
+export interface Task {
+  id: string;
+  project: string;
+  key: string | null;
+  title: string;
+  link: string | null;
+  state: TaskState;
+  assignee: Actor | null;
+  comment: string | null;
+  version: number;
+  created_at: string;
+  changed_at: string;
+  actions: TaskAction[];
+}
+
+export interface TaskEvent {
+  action: TaskAction | "create";
+  by: Actor | null;
+  state_before: TaskState | null;
+  state_after: TaskState;
+  assignee: Actor | null;
+  comment: string | null;
+  at: string;
+}
+
+/** By id. */
+export interface TaskPage {
+  items: Task[];
+  next_cursor: string | null;
+}
+
+/** Newest event first. */
+export interface TaskWithEvents extends Task {
+  events: TaskEvent[];
+}
+
+export interface Member {
+  id: string;
+  username: string;
+  name: string;
+  roles: string[];
+}
+
 export interface User {
   id: string;
   username: string;

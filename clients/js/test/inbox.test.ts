@@ -54,24 +54,32 @@ class Client extends NotificationClient {
 }
 
 let server: Server;
+let url: string;
 let client: Client;
 let routes: Record<string, Answer>;
 let inbox: Inbox;
+let asked: string[];
+let leaving: () => void;
 let onAnswer: (route: string) => void;
 const storage = memoryStorage();
 
 beforeEach(async () => {
-  [routes, onAnswer] = [{ ...ROUTES }, () => undefined];
+  [routes, asked, onAnswer] = [{ ...ROUTES }, [], () => undefined];
   server = createServer((request, response) => {
     const route = `${request.method ?? ""} ${(request.url ?? "").replace("/api/v1/", "").replace(/\?.*/, "")}`;
+    asked.push(route);
     const [status, body] = routes[route] ?? [404, { error: { code: "not_found", message: "" } }];
     response.writeHead(status).end(JSON.stringify(body), () => onAnswer(route));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const alone: Environment = {
     ...{ storage, locks: undefined, channel: undefined },
-    ...{ visible: () => true, watch: () => () => undefined },
+    visible: () => true,
+    watch: (watcher) => {
+      ({ leaving } = watcher);
+      return () => undefined;
+    },
   };
   client = new Client({ url, userId: "1", token: "t", environment: alone });
   inbox = new Inbox(client, new Api(url, "t"));
@@ -141,6 +149,71 @@ function marksKey(): string {
   return `notify:http://127.0.0.1:${port}:1:marks`;
 }
 
+const marks = () => asked.filter((route) => /POST|PATCH/.test(route));
+const agreed: Answer = [200, { unread: 0, unseen: 0, version: 2 }];
+const idle = ({ pending }: InboxView) => pending === 0;
+
+test("what is held shows at once, and undone it has never been sent", async () => {
+  await inbox.open();
+  const key = inbox.hold("archived", ["2"], 60_000);
+  expect(keys()).toEqual(["1"]);
+  expect(inbox.view).toMatchObject({ held: key, pending: 1 });
+  expect(inbox.undo(key)).toBe(true);
+  expect(keys()).toEqual(["2", "1"]);
+  expect(inbox.view).toMatchObject({ held: null, pending: 0 });
+  expect(inbox.undo(key)).toBe(false);
+  expect(marks()).toEqual([]);
+  expect(storage.getItem(marksKey())).toBe("[]");
+});
+
+test("a hold ends by itself", async () => {
+  await inbox.open();
+  routes["POST inbox/archive"] = agreed;
+  const key = inbox.hold("archived", ["2"], 1);
+  expect(await view(idle)).toMatchObject({ held: null });
+  expect(marks()).toEqual(["POST inbox/archive"]);
+  expect(inbox.undo(key)).toBe(false);
+});
+
+test("a hold ends with the next mark, and before it; what is only seen passes by", async () => {
+  await inbox.open();
+  for (const name of ["seen", "archive", "read"]) routes[`POST inbox/${name}`] = agreed;
+  const key = inbox.hold("archived", ["2"], 60_000);
+  inbox.mark("seen", ["1"]);
+  await view(({ pending }) => pending === 1);
+  expect([marks(), inbox.view.held]).toEqual([["POST inbox/seen"], key]);
+  inbox.mark("read", ["1"]);
+  expect(inbox.view.held).toBeNull();
+  await view(idle);
+  expect(marks()).toEqual(["POST inbox/seen", "POST inbox/archive", "POST inbox/read"]);
+});
+
+test("a hold ends with the page, and what is not sent by then is sent by the next one", async () => {
+  await inbox.open();
+  routes["POST inbox/read"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  inbox.hold("read", null, 60_000);
+  const tried = answered("POST inbox/read");
+  leaving();
+  await tried;
+  inbox.close();
+  routes["POST inbox/read"] = agreed;
+  inbox = new Inbox(client, new Api(url, "t"));
+  const sent = view(idle);
+  await client.hear("leading", true);
+  await client.hear("state", { state: "live", session: null } as never);
+  await sent;
+  expect(marks()).toEqual(["POST inbox/read", "POST inbox/read"]);
+});
+
+test("what another tab still holds is not taken over", async () => {
+  await inbox.open();
+  inbox.hold("archived", ["2"], 60_000);
+  const other = new Inbox(client, new Api(url, "t"));
+  await client.hear("leading", true);
+  expect(other.view.pending).toBe(0);
+  other.close();
+});
+
 test("a list that could not be read says why, and is whole at the next try", async () => {
   routes["GET inbox"] = [503, { error: { code: "storage_unavailable", message: "" } }];
   await inbox.open();
@@ -180,4 +253,50 @@ test("an arrival is on top at once, also when it comes while the list is read, a
   await reading;
   expect(keys()).toEqual(["3", "2", "1"]);
   await view((next) => next.counts?.unread === 3);
+});
+
+test("a page that was read before something was marked is read again", async () => {
+  await inbox.open();
+  routes["POST inbox/read"] = [200, { unread: 1, unseen: 1, version: 2 }];
+  routes["GET inbox/counts"] = [200, { ...counts, unread: 1, unseen: 1, version: 2 }];
+  onAnswer = (route) => {
+    // What the first of these answers says is from before the mark; only the next one knows of it.
+    if (route === "GET inbox") routes[route] = [200, { ...page, version: 2, items: [readItem, item("1")] }];
+  };
+  const readItem = { ...item("2"), seen_at: "now", read_at: "now" };
+  inbox.mark("read", ["2"]);
+  await view(({ pending }) => pending === 0);
+  asked = [];
+  await inbox.reload();
+  expect(asked.filter((route) => route === "GET inbox")).toHaveLength(2);
+  expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, true]);
+});
+
+test("a page that was read before something was taken back is read again", async () => {
+  await inbox.open();
+  onAnswer = (route) => {
+    if (route === "GET inbox") {
+      routes[route] = [200, { ...page, items: [item("2")], position: { "user:1": 3 } }];
+    }
+  };
+  await client.hear("changed", {
+    ...{ kind: "retract", room: "user:1", offset: 3, epoch: "e1", id: "1", thread: null, by: null, set: {} },
+    created_at: "",
+  });
+  await inbox.reload();
+  expect(inbox.view.rows.map((row) => row.key)).toEqual(["2"]);
+});
+
+test("another epoch begins with what it says, also when its numbers are smaller", async () => {
+  const session = {
+    ...{ state: "syncing" as const, session_id: "s", user_id: "1", recovered: {}, position: {}, skip: {} },
+    ...{ transport: "websocket", heartbeat_s: 30, retry_ms: { first: 1, max: 1, tries: 1 }, server_time: 0 },
+  };
+  await client.hear("session", { ...session, epoch: "e1" });
+  await inbox.open();
+  await client.hear("inbox", { unread: 9, unseen: 9, version: 40, position: {}, changed: [], through: {} });
+  await client.hear("session", { ...session, epoch: "e2", recovered: { "user:1": false } });
+  expect((await view(({ counts, loading }) => !loading && counts !== null)).counts).toMatchObject({
+    unread: 2,
+  });
 });

@@ -16,17 +16,18 @@ let io: Server;
 let client: NotificationClient;
 let shown: string[];
 let visits: Visit[];
+let heartbeat_s: number;
 let answers: Record<string, (payload: Record<string, unknown>) => unknown>;
 
 const base = { epoch: "e1", position: { a: 10 }, recovered: { a: true }, skip: {} };
-const pace = { heartbeat_s: 0.1, retry_ms: { first: 10, max: 10, tries: 3 }, server_time: 0 };
+const pace = { retry_ms: { first: 10, max: 10, tries: 3 }, server_time: 0 };
 const notification = (offset: number, more = {}) => ({
   ...{ id: `n${offset}`, title: `${offset}`, room: "a", offset, epoch: "e1", actor: null, thread: null },
   ...more,
 });
 
 beforeEach(async () => {
-  [visits, shown] = [[], []];
+  [visits, shown, heartbeat_s] = [[], [], 0.1];
   http = createServer();
   io = new Server(http);
   answers = { ping: ({ timestamp }) => ({ ...base, type: "pong", timestamp, inbox_version: 1 }) };
@@ -39,7 +40,14 @@ beforeEach(async () => {
       const reply = said(payload);
       if (reply !== undefined) answer?.(reply);
     });
-    socket.emit("session", { state: "syncing", session_id: "s", user_id: "1", ...base, ...pace });
+    socket.emit("session", {
+      state: "syncing",
+      session_id: "s",
+      user_id: "1",
+      heartbeat_s,
+      ...base,
+      ...pace,
+    });
     socket.emit("session", { state: "live" });
     socket.emit("summary", { version: 1, unread: 0 });
   });
@@ -164,4 +172,17 @@ test("a room that was joined is followed from where the server says", async () =
   expect(client.standing.position).toEqual({ a: 10, b: 31 });
   await next("heartbeat");
   expect(client.standing.position).toEqual({ a: 10, b: 32 });
+});
+
+test("once live, it says since when and by which transport, and the latency is known before the first beat", async () => {
+  heartbeat_s = 3600;
+  const heartbeat = next("heartbeat");
+  const { said } = await live();
+  expect((await heartbeat).latency_ms).toBeGreaterThanOrEqual(0);
+  expect(said.filter(([name]) => name === "ping")).toHaveLength(1);
+  expect(client.state).toEqual({
+    state: "live",
+    transport: "websocket",
+    since: expect.any(Number) as number,
+  });
 });

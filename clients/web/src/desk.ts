@@ -1,5 +1,12 @@
 /** What a logged-in person works with: their connection and their inbox, from login to logout. */
-import { Api, Inbox, Login, NotificationClient, type User } from "@notification-server/client";
+import {
+  Api,
+  Inbox,
+  Login,
+  NotificationClient,
+  SignedOutError,
+  type User,
+} from "@notification-server/client";
 
 export const SERVER = location.origin;
 
@@ -14,9 +21,17 @@ export interface Desk {
   fresh: boolean;
 }
 
-/** To be started when those that listen are in place. */
-export function openDesk(user: User, fresh: boolean): Desk {
-  const api = new Api(SERVER, login.token);
-  const client = new NotificationClient({ url: SERVER, userId: user.id, token: login.token });
+/** To be started when those that listen are in place. `refused` is called when only a new login helps. */
+export function openDesk(user: User, fresh: boolean, refused: (code: string) => void): Desk {
+  const token = async (wanted: { fresh: boolean }): Promise<string> => {
+    try {
+      return await login.token(wanted);
+    } catch (error) {
+      if (error instanceof SignedOutError) refused(error.code);
+      throw error;
+    }
+  };
+  const api = new Api(SERVER, token);
+  const client = new NotificationClient({ url: SERVER, userId: user.id, token });
   return { user, api, client, inbox: new Inbox(client, api), fresh };
 }

@@ -6,5 +6,6 @@ import { router } from "./router";
 import "element-plus/theme-chalk/dark/css-vars.css";
 import "./styles/theme.css";
 import "./styles/base.css";
+import "./styles/controls.css";
 
 createApp(App).use(createPinia()).use(i18n).use(router).mount("#app");

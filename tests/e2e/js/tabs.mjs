@@ -67,6 +67,8 @@ try {
   const first = await tab();
   const second = await tab();
   assert.deepEqual([await leads(first), await leads(second), await sessions()], [true, false, 1]);
+  await second.waitForFunction(() => heard.some(({ event }) => event === "heartbeat"));
+  assert.equal(await second.evaluate(() => client.state.transport), "websocket");
 
   await publish("to both");
   await Promise.all([first, second].map((page) => shows(page, "to both")));

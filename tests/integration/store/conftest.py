@@ -1,6 +1,6 @@
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from core.store.database import Database
 from core.store.log import SqlLog
 from core.store.migrations import migrate
 from tests.support.postgres import PostgresCluster
-from tests.support.store import opened, opened_log
+from tests.support.store import administer, opened, opened_log
 
 settings.register_profile("stable", derandomize=True, deadline=None)
 settings.load_profile("stable")
@@ -78,3 +78,27 @@ async def log(url: str) -> AsyncIterator[SqlLog]:
     """A log on that database, with connections of its own."""
     async with opened_log(url) as log:
         yield log
+
+
+@pytest.fixture
+async def quick_url(postgres_url: str) -> AsyncIterator[str]:
+    """Commits that do not wait for the disk: more of them, and closer together."""
+    name = postgres_url.rpartition("/")[2]
+    await administer(postgres_url, f"ALTER DATABASE {name} SET synchronous_commit = off")
+    yield postgres_url
+    await administer(postgres_url, f"ALTER DATABASE {name} RESET synchronous_commit")
+
+
+@pytest.fixture
+async def two_logs(quick_url: str) -> AsyncIterator[tuple[SqlLog, SqlLog]]:
+    """The logs of two servers."""
+    async with opened_log(quick_url) as one, opened_log(quick_url) as other:
+        yield one, other
+
+
+@pytest.fixture
+def no_deadlocks(postgres_cluster: PostgresCluster) -> Iterator[None]:
+    """Fails the test when the server broke up a circle meanwhile: it takes a second to notice one."""
+    before = len(postgres_cluster.lines)
+    yield
+    assert not [line for line in postgres_cluster.lines[before:] if "deadlock detected" in line]

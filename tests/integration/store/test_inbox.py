@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from core.domain import clock
-from core.domain.inbox import LATEST, MISSED_CAP, InboxFilter, Receipt
+from core.domain.inbox import LATEST, MISSED_CAP, InboxFilter, Missed, Receipt
 from core.domain.notifications import Kind
 from core.store import tables
 from core.store.inbox import SqlInbox
@@ -25,6 +25,10 @@ async def inbox(database) -> SqlInbox:
 
 async def ids(inbox, wanted=ALL) -> list[str]:
     return [item.notification.id for item in (await inbox.page("1", ROOMS, wanted, None, 100)).items]
+
+
+async def missed_by(inbox, user_id, rooms, after, through) -> Missed:
+    return (await inbox.since(user_id, rooms, after, through))[1]
 
 
 async def read_one_by_one(database, room, offsets) -> None:
@@ -64,7 +68,7 @@ async def test_what_is_not_due_is_nowhere(inbox, log, database):
     assert (await inbox.item("1", rooms, due.notification.id)).offset == 2
     assert (await inbox.state("1", rooms)).unread == 1
     assert (await inbox.counts("1", rooms)).all == 1
-    assert (await inbox.missed("1", rooms, {}, {"role:reviewer": 3})).total == 1
+    assert (await missed_by(inbox, "1", rooms, {}, {"role:reviewer": 3})).total == 1
     everything = [a.notification.id for a in (before, due, after)]
     assert await inbox.locate("1", rooms, everything) == {"role:reviewer": ((2, 2),)}
     assert await inbox.locate("2", rooms, everything) == {}
@@ -113,7 +117,7 @@ async def test_expired_and_retracted_are_hidden_everywhere(inbox, log):
     assert await ids(inbox) == []
     assert (await inbox.state("1", ROOMS)).unread == 0
     assert (await inbox.counts("1", ROOMS)).all == 0
-    assert (await inbox.missed("1", ROOMS, {}, {"user:1": 9})).total == 0
+    assert (await missed_by(inbox, "1", ROOMS, {}, {"user:1": 9})).total == 0
     for hidden in (expired, retracted):
         assert await inbox.item("1", ROOMS, hidden.notification.id) is None
 
@@ -208,7 +212,7 @@ async def test_missed_is_what_came_above_the_one_position_up_to_the_other(inbox,
         await log.commit(unit(*(draft(room, type_=f"of.{room[:4]}", urgent=n == 3) for n in range(6))))
     both = await publish(log, "user:1", "global", type_="both")
 
-    missed = await inbox.missed("1", ROOMS, {"user:1": 2}, {"user:1": 5, "global": 7})
+    missed = await missed_by(inbox, "1", ROOMS, {"user:1": 2}, {"user:1": 5, "global": 7})
 
     assert missed.total == 10
     assert not missed.capped
@@ -219,9 +223,9 @@ async def test_missed_is_what_came_above_the_one_position_up_to_the_other(inbox,
     assert missed.latest[0].notification.id == both.notification.id
     newest = [item.notification.id for item in missed.latest]
     assert newest == sorted(newest, reverse=True)
-    nothing = await inbox.missed("1", ROOMS, {"user:1": 7, "global": 7}, {"user:1": 7, "global": 7})
+    nothing = await missed_by(inbox, "1", ROOMS, {"user:1": 7, "global": 7}, {"user:1": 7, "global": 7})
     assert (nothing.total, nothing.latest) == (0, ())
-    assert (await inbox.missed("1", (), {}, {"user:1": 7})).total == 0
+    assert (await missed_by(inbox, "1", (), {}, {"user:1": 7})).total == 0
 
 
 async def test_what_was_seen_or_is_no_news_any_more_was_not_missed(inbox, log):
@@ -233,7 +237,7 @@ async def test_what_was_seen_or_is_no_news_any_more_was_not_missed(inbox, log):
     await publish(log, room, thread="task:2", urgent=True, type_="of.before")
     await publish(log, room, thread="task:2", type_="of.after")
     await publish(log, room, thread="task:3", settles=True, type_="of.end")
-    missed = await inbox.missed("1", ROOMS, {}, {room: 6})
+    missed = await missed_by(inbox, "1", ROOMS, {}, {room: 6})
     assert missed.by_type == {"of.after": 1, "of.end": 1}
     assert missed.urgent == 0
     assert seen.offsets == {room: 1}
@@ -243,17 +247,32 @@ async def test_what_was_seen_here_and_there_was_not_missed(inbox, log, database)
     """By more runs of receipts than are read at once."""
     await log.commit(unit(*(draft("user:1") for _ in range(400))))
     await read_one_by_one(database, "user:1", range(1, 400, 2))
-    assert (await inbox.missed("1", ROOMS, {}, {"user:1": 400})).total == 200
+    assert (await missed_by(inbox, "1", ROOMS, {}, {"user:1": 400})).total == 200
+
+
+async def test_what_was_missed_below_long_stretches_with_no_news_is_found(inbox, log):
+    """The newest gaps in what was seen, more than are looked into at first, hold updates only."""
+    first = await publish(log, "user:1")
+    await log.commit(unit(*(draft("user:1") for _ in range(4))))
+    changed = amendment(Kind.UPDATE, first.notification.id, "user:1", title="new")
+    for _ in range(3):
+        await log.commit(unit(draft("user:1"), *(changed for _ in range(450))))
+    for seen in (6, 457, 908):
+        await log.commit(mark("1", Receipt.SEEN, {"user:1": [(seen, seen)]}))
+
+    missed = await missed_by(inbox, "1", ROOMS, {}, {"user:1": 1_358})
+
+    assert (missed.total, missed.capped, missed.by_room) == (5, False, {"user:1": 5})
 
 
 async def test_counting_what_was_missed_stops_at_its_cap(inbox, log):
     for _ in range(2):
         await log.commit(unit(*(draft("user:1", "global") for _ in range(500))))
-    exactly = await inbox.missed("1", ROOMS, {}, {"user:1": MISSED_CAP, "global": MISSED_CAP})
+    exactly = await missed_by(inbox, "1", ROOMS, {}, {"user:1": MISSED_CAP, "global": MISSED_CAP})
     assert (exactly.total, exactly.capped) == (MISSED_CAP, False)
 
     await publish(log, "user:1")
-    more = await inbox.missed("1", ROOMS, {}, {"user:1": MISSED_CAP + 1, "global": MISSED_CAP})
+    more = await missed_by(inbox, "1", ROOMS, {}, {"user:1": MISSED_CAP + 1, "global": MISSED_CAP})
     assert (more.total, more.capped) == (MISSED_CAP, True)
     assert sum(more.by_type.values()) == MISSED_CAP
     assert max(more.by_room.values()) <= MISSED_CAP
@@ -271,7 +290,7 @@ async def test_a_person_in_hundreds_of_rooms_has_an_inbox(log, database):
     page = await inbox.page(user_id, rooms, ALL, None, 2)
     state = await inbox.state(user_id, rooms)
     counts = await inbox.counts(user_id, rooms)
-    missed = await inbox.missed(user_id, rooms, {}, state.position)
+    missed = await missed_by(inbox, user_id, rooms, {}, state.position)
 
     assert [item.notification.title for item in page.items] == ["259", "150"]
     assert page.next_cursor is not None

@@ -12,13 +12,11 @@ from core.domain.notifications import Kind
 from core.domain.retention import ClearExpired, Prune
 from core.ports.log import Unit
 from tests.support.store import (
-    administer,
     amendment,
     chore,
     draft,
     mark,
     opened,
-    opened_log,
     person,
     publish,
     scalar,
@@ -26,29 +24,6 @@ from tests.support.store import (
 )
 
 ROUNDS = 100
-
-
-@pytest.fixture
-async def quick_url(postgres_url):
-    """Commits that do not wait for the disk: more of them, and closer together."""
-    name = postgres_url.rpartition("/")[2]
-    await administer(postgres_url, f"ALTER DATABASE {name} SET synchronous_commit = off")
-    yield postgres_url
-    await administer(postgres_url, f"ALTER DATABASE {name} RESET synchronous_commit")
-
-
-@pytest.fixture
-async def two_logs(quick_url):
-    async with opened_log(quick_url) as one, opened_log(quick_url) as other:
-        yield one, other
-
-
-@pytest.fixture
-def no_deadlocks(postgres_cluster):
-    """Fails the test when the server broke up a circle meanwhile: it takes a second to notice one."""
-    before = len(postgres_cluster.lines)
-    yield
-    assert not [line for line in postgres_cluster.lines[before:] if "deadlock detected" in line]
 
 
 async def both_ways(two_logs, units) -> None:

@@ -1,5 +1,8 @@
 export { default as app } from "./app";
+export { default as bell } from "./bell";
 export { default as connection } from "./connection";
+export { default as desktop } from "./desktop";
+export { default as help } from "./help";
 export { default as inbox } from "./inbox";
 export { default as login } from "./login";
 export { default as tasks } from "./tasks";

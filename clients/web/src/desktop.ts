@@ -1,0 +1,63 @@
+/** Notifications of the operating system, while the page is out of sight. */
+import { defineStore } from "pinia";
+import { ref } from "vue";
+import { useSettings } from "./stores/settings";
+
+export type Permission = NotificationPermission | "unsupported";
+
+/** Asking, and what came of it. The switch is `settings.desktop`; it means something only with the permission. */
+export const useDesktop = defineStore("desktop", () => {
+  const permission = ref<Permission>(current());
+  /** The card that explains is open. */
+  const explaining = ref(false);
+
+  /** Call it from a click: explains first, unless the browser has allowed it before. */
+  function turnOn(): void {
+    permission.value = current();
+    if (permission.value === "granted") useSettings().desktop = true;
+    else explaining.value = true;
+  }
+
+  function turnOff(): void {
+    useSettings().desktop = false;
+  }
+
+  /** The browser's own question. */
+  async function ask(): Promise<void> {
+    if (current() === "unsupported") return;
+    permission.value = await Notification.requestPermission();
+    if (permission.value !== "granted") return;
+    useSettings().desktop = true;
+    explaining.value = false;
+  }
+
+  return { permission, explaining, turnOn, turnOff, ask };
+});
+
+export interface DesktopNotification {
+  /** What has the same tag takes the place of the one before. */
+  tag: string;
+  title: string;
+  text: string;
+  urgent: boolean;
+  open: () => void;
+}
+
+export function notifyDesktop({ tag, title, text, urgent, open }: DesktopNotification): void {
+  if (current() !== "granted") return;
+  const shown = new Notification(title, {
+    body: text,
+    tag,
+    requireInteraction: urgent,
+    icon: "/favicon.svg",
+  });
+  shown.onclick = () => {
+    window.focus();
+    open();
+    shown.close();
+  };
+}
+
+function current(): Permission {
+  return "Notification" in globalThis ? Notification.permission : "unsupported";
+}

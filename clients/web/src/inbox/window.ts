@@ -1,0 +1,67 @@
+/** Only the rows on the screen are in the page, however long the list: inside an element that scrolls, or the page itself. */
+import { useVirtualizer, useWindowVirtualizer, type Virtualizer } from "@tanstack/vue-virtual";
+import { computed, onBeforeUnmount, onMounted, ref, type Ref } from "vue";
+
+const ROW_PX = 108;
+const OVERSCAN = 6;
+
+export interface RowWindow {
+  keys: Readonly<Ref<readonly string[]>>;
+  /** Stays in the page, though it is scrolled away: it may have the focus. */
+  kept: Readonly<Ref<number>>;
+  list: Readonly<Ref<HTMLElement | null>>;
+  /** null: the page scrolls. */
+  scroller: () => HTMLElement | null;
+  /** How much of the top and the bottom is covered by what stays in place. */
+  covered: () => { top: number; bottom: number };
+}
+
+export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow) {
+  const start = ref(0);
+  const own = scroller();
+  const options = computed(() => ({
+    count: keys.value.length,
+    estimateSize: () => ROW_PX,
+    getItemKey: (index: number) => keys.value[index] ?? index,
+    overscan: OVERSCAN,
+    scrollMargin: start.value,
+    scrollPaddingStart: covered().top,
+    scrollPaddingEnd: covered().bottom,
+    rangeExtractor: ({ startIndex, endIndex, overscan, count }: Range) => {
+      const from = Math.max(0, startIndex - overscan);
+      const length = Math.max(0, Math.min(count - 1, endIndex + overscan) - from + 1);
+      const shown = Array.from({ length }, (_, n) => from + n);
+      const also = kept.value;
+      if (also < 0 || also >= count || shown.includes(also)) return shown;
+      return also < from ? [also, ...shown] : [...shown, also];
+    },
+  }));
+  const virtualizer = (
+    own
+      ? useVirtualizer(computed(() => ({ ...options.value, getScrollElement: () => own })))
+      : useWindowVirtualizer(options)
+  ) as Ref<Virtualizer<Element | Window, Element>>;
+
+  /** Where the list begins changes with what is above it. */
+  function measureStart(): void {
+    const element = list.value;
+    if (!element) return;
+    const above = own ? own.getBoundingClientRect().top - own.scrollTop : -window.scrollY;
+    start.value = Math.round(element.getBoundingClientRect().top - above);
+  }
+  const observer = new ResizeObserver(measureStart);
+  onMounted(() => {
+    measureStart();
+    observer.observe(own ?? document.body);
+  });
+  onBeforeUnmount(() => observer.disconnect());
+
+  return { virtualizer, start, measureStart };
+}
+
+interface Range {
+  startIndex: number;
+  endIndex: number;
+  overscan: number;
+  count: number;
+}

@@ -1,0 +1,56 @@
+/** What a person is told when they come: the summary in words, and what is pressing a little later. */
+import type { Summary } from "@notification-server/client";
+import { defineStore } from "pinia";
+import type { Desk } from "../desk";
+import { i18n } from "../language";
+import { grown, sentence } from "../summary";
+import { useSettings } from "./settings";
+import { useToasts } from "./toasts";
+
+const URGENT_AFTER_MS = 3000;
+const URGENT_LASTS_MS = 7000;
+const WELCOME_LASTS_MS = 6000;
+
+export const useWelcome = defineStore("welcome", () => {
+  const settings = useSettings();
+  const toasts = useToasts();
+  const { t } = i18n.global;
+
+  /**
+   * The first summary after a fresh login is shown. Those of reloads and reconnects are, too, when more waits than
+   * the last one said.
+   */
+  function follow({ client, user, fresh }: Desk): void {
+    let first = fresh;
+    client.on("summary", (summary) => {
+      const before = client.store.read<Summary["tasks"] | null>("waiting", null);
+      client.store.write("waiting", summary.tasks);
+      if (first) show(t("app.welcome", { name: user.name }), summary);
+      else if (before && grown(before, summary.tasks) && isSeen()) show(t("app.changed"), summary);
+      first = false;
+    });
+  }
+
+  function show(title: string, summary: Summary): void {
+    const sentences = summary.messages.map((message) => sentence(message, settings.language));
+    toasts.show({
+      ...{ key: "welcome", level: "success", title },
+      text: sentences.join("\n") || t("app.nothingWaits"),
+      lastsMs: WELCOME_LASTS_MS,
+    });
+    if (summary.urgent) setTimeout(() => showUrgent(summary), URGENT_AFTER_MS);
+  }
+
+  function showUrgent({ messages, missed: { urgent } }: Summary): void {
+    const rejected = messages.find(({ level }) => level === "warning");
+    toasts.show({
+      ...{ key: "welcome urgent", level: "warning", title: t("app.urgent"), urgent: true },
+      text: rejected ? sentence(rejected, settings.language) : t("app.urgentMissed", { n: urgent }, urgent),
+      lastsMs: URGENT_LASTS_MS,
+    });
+  }
+
+  return { follow };
+});
+
+const isSeen = (): boolean => document.visibilityState === "visible";

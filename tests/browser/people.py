@@ -1,0 +1,39 @@
+"""People at their pages: what a test sees of one, by the names that everybody hears them by."""
+
+import re
+
+from playwright.async_api import Locator, Page, expect
+
+
+def badge(page: Page) -> Locator:
+    """The bell; its name says how much is new."""
+    return page.get_by_role("banner").get_by_role("button", name=re.compile("^Notifications|^通知"))
+
+
+def rows(page: Page) -> Locator:
+    """The rows of the list."""
+    return page.get_by_role("feed").get_by_role("article")
+
+
+def row(page: Page, text: str) -> Locator:
+    return rows(page).filter(has_text=text)
+
+
+def toasts(page: Page, text: str | re.Pattern[str] = "") -> Locator:
+    """Toasts that are shown, normal or urgent."""
+    return page.locator("[data-toast]").filter(has_text=text)
+
+
+async def greeted(page: Page) -> None:
+    """Close the toast that greets after the login: it lies over what is in its corner."""
+    await toasts(page).first.get_by_role("button", name=re.compile("Close|关闭")).click()
+    await expect(toasts(page)).to_have_count(0)
+
+
+def connection(page: Page) -> Locator:
+    return page.get_by_role("button", name=re.compile("^Connection"))
+
+
+async def live(page: Page) -> None:
+    """Wait until the page is connected and has measured how well."""
+    await expect(connection(page)).to_have_accessible_name(re.compile(r"Online.* \d+ ms"), timeout=15_000)
