@@ -113,9 +113,9 @@ _CATALOGUE: Mapping[NoticeType, _Notice] = {
         Level.INFO,
         _texts(
             "跳过申请",
-            "{who} 申请跳过「{task}」{said}，现有 {waiting} 个跳过申请",
+            "{who} 申请跳过「{task}」（现有 {waiting} 个跳过申请）{said}",
             "Skip requested",
-            "{who} asks to skip “{task}”{said}; {waiting} waiting for an answer now",
+            "{who} asks to skip “{task}” ({waiting} waiting for an answer now){said}",
         ),
     ),
     NoticeType.SKIP_APPROVED: _Notice(

@@ -96,7 +96,9 @@ _BEYOND_THE_EDGE = """() => {
 }"""
 
 
-@pytest.mark.parametrize(("language", "theme", "viewport"), WALKS)
+@pytest.mark.parametrize(
+    ("language", "theme", "viewport"), WALKS, ids=lambda one: one if isinstance(one, str) else one["width"]
+)
 async def test_every_state_is_accessible_and_fits(
     open_page,
     faults: Faults,
@@ -169,6 +171,7 @@ async def _work(admin: Caller, annotator: Caller, language: str) -> None:
 async def _inbox(walk: Walk) -> None:
     page, language = walk.page, walk.language
     await expect(rows(page)).to_have_count(7)
+    await expect(page.get_by_role("tab").first).to_have_text(re.compile("7"))
     await live(page)
     await _close_toasts(page)
     await walk.see("inbox")

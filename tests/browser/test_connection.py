@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.browser.people import connection, live, row, toasts
-from tests.support.browser import Faults, log_in
+from tests.support.browser import Faults, accessible, log_in
 from tests.support.processes import ServerProcess
 from tests.support.stage import demo_server, logged_in
 
@@ -44,6 +44,7 @@ async def test_a_page_counts_its_tries_then_says_that_it_is_offline_and_comes_ba
         re.compile(r"Try [23] of 3 in \d s"), timeout=10_000
     )
     await expect(page.get_by_text(LOST)).to_be_visible()
+    await accessible(page)
     await expect(connection(page)).to_have_accessible_name(re.compile("Offline"), timeout=15_000)
     await expect(page.get_by_text("You are offline")).to_be_visible()
 

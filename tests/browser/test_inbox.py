@@ -170,7 +170,7 @@ async def test_a_long_list_is_scrolled_while_more_arrives_and_nothing_moves_or_c
 
     for number in range(2):
         await admin.publish("user:1", title=f"new {number}")
-    pill = page.get_by_role("button", name="2 new")
+    pill = page.get_by_role("button", name="2 new", exact=True)
     await expect(pill).to_be_visible()
     await expect(rows(page).filter(has_text="new")).to_have_count(0)
     assert await row(page, "old 160").bounding_box() == before, "nothing moves under who reads"
