@@ -1,9 +1,14 @@
 /** Only the rows on the screen are in the page, however long the list: inside an element that scrolls, or the page itself. */
-import { useVirtualizer, useWindowVirtualizer, type Virtualizer } from "@tanstack/vue-virtual";
+import {
+  measureElement,
+  useVirtualizer,
+  useWindowVirtualizer,
+  type Virtualizer,
+} from "@tanstack/vue-virtual";
 import { computed, onBeforeUnmount, onMounted, ref, type Ref } from "vue";
 
 const ROW_PX = 108;
-const OVERSCAN = 6;
+const OVERSCAN = 4;
 
 export interface RowWindow {
   keys: Readonly<Ref<readonly string[]>>;
@@ -24,6 +29,7 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
     estimateSize: () => ROW_PX,
     getItemKey: (index: number) => keys.value[index] ?? index,
     overscan: OVERSCAN,
+    measureElement: measured,
     scrollMargin: start.value,
     scrollPaddingStart: covered().top,
     scrollPaddingEnd: covered().bottom,
@@ -57,6 +63,20 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
   onBeforeUnmount(() => observer.disconnect());
 
   return { virtualizer, start, measureStart };
+}
+
+/**
+ * The height of a row once the browser has laid it out, which it tells by itself before it paints; until then the
+ * last one known. To ask for it at once would lay out the page again for every row that comes in.
+ */
+function measured<Scroller extends Element | Window>(
+  row: Element,
+  entry: ResizeObserverEntry | undefined,
+  rows: Virtualizer<Scroller, Element>,
+): number {
+  if (entry) return measureElement(row, entry, rows);
+  const index = rows.indexFromElement(row);
+  return rows.itemSizeCache.get(rows.options.getItemKey(index)) ?? ROW_PX;
 }
 
 interface Range {
