@@ -179,7 +179,7 @@ export class Inbox extends Emitter<InboxEvents> {
     const cursor = this.#cursor;
     if (cursor === null || this.#reading.loading) return;
     await this.#reading.run(async () => {
-      const page = await this.#read({ limit: PAGE, ...this.#filter }, cursor);
+      const page = await this.#read({ limit: MAX_PAGE, ...this.#filter }, cursor);
       return () => this.#add(page, page.next_cursor);
     });
   }

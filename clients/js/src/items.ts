@@ -59,7 +59,9 @@ export function marking(mark: Mark): (item: Item) => Item {
     const changed = receipts.filter((receipt) => mark.given === (item[`${receipt}_at`] === null));
     if (changed.length === 0 || !concerns(item)) return item;
     const at = mark.given ? mark.at : null;
-    return { ...item, ...Object.fromEntries(changed.map((receipt) => [`${receipt}_at`, at])) };
+    const next = { ...item };
+    for (const receipt of changed) next[`${receipt}_at`] = at;
+    return next;
   };
 }
 

@@ -196,14 +196,17 @@ function isSameRow(one: Row, other: Row): boolean {
 
 /** Two lists in order as one. The first may be long, and the second is short most of the time. */
 function merged(long: Row[], short: Row[]): Row[] {
-  const parts: Row[][] = [];
+  const all: Row[] = [];
   let from = 0;
+  const take = (to: number): void => {
+    for (; from < to; from += 1) all.push(long[from] as Row);
+  };
   for (const row of short) {
-    const to = placeAmong(long, row, byPlace, from);
-    parts.push(long.slice(from, to), [row]);
-    from = to;
+    take(placeAmong(long, row, byPlace, from));
+    all.push(row);
   }
-  return [...parts, long.slice(from)].flat();
+  take(long.length);
+  return all;
 }
 
 /** The index of `wanted` in a list in order, or where it would be. */
