@@ -63,7 +63,7 @@ check: .venv/dev $(JS_CLIENT_CHECKED) $(WEB_CHECKED) $(EXAMPLES_CHECKED) ## Lint
 	$(PYTHON) -m mkdocs build --quiet --strict
 
 .PHONY: bench
-bench: .venv/dev services ## Run the benchmarks.
+bench: .venv/dev services $(WEB_BUILT) ## Run the benchmarks.
 	@$(WITH_VENV) python -m benchmarks $(ARGS)
 
 .PHONY: chaos
