@@ -24,6 +24,7 @@ export interface RowWindow {
 export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow) {
   const start = ref(0);
   const own = scroller();
+  const leap = { frame: null as CSSNumberish | null, from: 0, far: false };
   const options = computed(() => ({
     count: keys.value.length,
     estimateSize: () => ROW_PX,
@@ -34,8 +35,15 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
     scrollPaddingStart: covered().top,
     scrollPaddingEnd: covered().bottom,
     rangeExtractor: ({ startIndex, endIndex, overscan, count }: Range) => {
-      const from = Math.max(0, startIndex - overscan);
-      const length = Math.max(0, Math.min(count - 1, endIndex + overscan) - from + 1);
+      // Who leaps sees the screen first: the rows around it come with the next move. In one frame this is asked often.
+      const frame = document.timeline.currentTime;
+      if (frame !== leap.frame) {
+        leap.far = Math.abs(startIndex - leap.from) > endIndex - startIndex;
+        [leap.frame, leap.from] = [frame, startIndex];
+      }
+      const around = leap.far ? 0 : overscan;
+      const from = Math.max(0, startIndex - around);
+      const length = Math.max(0, Math.min(count - 1, endIndex + around) - from + 1);
       const shown = Array.from({ length }, (_, n) => from + n);
       const also = kept.value;
       if (also < 0 || also >= count || shown.includes(also)) return shown;
