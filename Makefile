@@ -62,8 +62,14 @@ check: .venv/dev $(JS_CLIENT_CHECKED) $(WEB_CHECKED) $(EXAMPLES_CHECKED) ## Lint
 	@$(WITH_VENV) lint-imports
 	$(PYTHON) -m mkdocs build --quiet --strict
 
+.PHONY: docs
+docs: .venv/dev ## Build the docs into site/, with the pictures that the last tests made.
+	@mkdir -p docs/screenshots var/screenshots
+	@find var/screenshots -name '*.png' ! -name 'failed-*' -exec cp {} docs/screenshots/ \;
+	$(PYTHON) -m mkdocs build --quiet --strict
+
 .PHONY: bench
-bench: .venv/dev services $(WEB_BUILT) ## Run the benchmarks.
+bench: .venv/dev services node $(WEB_BUILT) ## Run the benchmarks.
 	@$(WITH_VENV) python -m benchmarks $(ARGS)
 
 .PHONY: chaos

@@ -1,10 +1,7 @@
 """`python -m benchmarks [names…] [--quick] [--write]`: measure, and print a table."""
 
-import os
-import platform
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import http, inbox, latency, log, page, retention
+from benchmarks import browser, fanout, http, inbox, latency, log, retention
+from benchmarks.page import FANOUT, STORED, context_of, write_plots, write_section
 from benchmarks.results import Results
 from benchmarks.stands import opened_stands
-from tests.support.processes import ROOT
-
-PAGE = ROOT / "docs" / "performance.md"
 
 
 class Name(StrEnum):
@@ -28,6 +23,7 @@ class Name(StrEnum):
     RETENTION = "retention"
     PAGE = "page"
     DRAIN = "drain"
+    FANOUT = "fanout"
 
 
 MEASURES = {
@@ -36,7 +32,7 @@ MEASURES = {
     Name.LATENCY: (latency.measure, 3.0),
     Name.INBOX: (inbox.measure, 2.0),
     Name.RETENTION: (retention.measure, 5.0),
-    Name.PAGE: (page.measure, 5.0),
+    Name.PAGE: (browser.measure, 5.0),
     Name.DRAIN: (retention.drain, 20.0),
 }
 """How to measure, and for how many seconds each value; the page, how many times."""
@@ -52,14 +48,27 @@ def main(
         list[Name] | None, typer.Argument(help="What to measure; all but the drain if left out.")
     ] = None,
     *,
+    clients: Annotated[
+        list[int] | None, typer.Option("--clients", help="In the fan-out; may be given several times.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = ROUNDS,
     quick: Annotated[bool, typer.Option("--quick", help="One short round: a look, no evidence.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Also write docs/performance.md.")] = False,
 ) -> None:
     """Measure the server on SQLite and on PostgreSQL, in turns, and print medians with their ranges."""
     chosen = names or list(USUAL)
-    rounds, share = (1, QUICK) if quick else (ROUNDS, 1.0)
-    if chosen == [Name.DRAIN]:
-        rounds = 1
+    rounds, share = (1, QUICK) if quick else (rounds, 1.0)
+    stored = [name for name in chosen if name is not Name.FANOUT]
+    if stored:
+        _measure_stored(stored, 1 if stored == [Name.DRAIN] else rounds, share, write=write)
+    if Name.FANOUT in chosen:
+        sizes = fanout.allowed(clients or (fanout.QUICK_SIZES if quick else fanout.SIZES))
+        asked = [*(f"--clients {size}" for size in clients or ()), f"--rounds {rounds}"]
+        command = " ".join(["python -m benchmarks fanout", *asked, "--write"])
+        _measure_fanout(sizes, rounds, command, quick=quick, write=write)
+
+
+def _measure_stored(chosen: list[Name], rounds: int, share: float, *, write: bool) -> None:
     started = time.monotonic()
     with opened_stands() as stands:
         results = Results(stand.name for stand in stands)
@@ -68,18 +77,23 @@ def main(
                 measure, seconds = MEASURES[name]
                 for stand in stands:
                     results.add(stand.name, measure(stand, seconds * share))
-    context = _context(rounds, time.monotonic() - started)
+    context = context_of(rounds, time.monotonic() - started)
     _print(results, context)
     if write:
-        _write(PAGE, results, context, chosen)
+        named = chosen if len(chosen) < len(USUAL) - 1 else ()
+        write_section(STORED, results, context, " ".join(["python -m benchmarks", *named, "--write"]))
 
 
-def _context(rounds: int, seconds: float) -> str:
-    load = os.getloadavg()[1]
-    return (
-        f"{os.cpu_count()} cores, Python {platform.python_version()}, {rounds} interleaved round"
-        f"{'s' if rounds > 1 else ''} in {seconds:.0f} s, load average {load:.1f}"
-    )
+def _measure_fanout(sizes: tuple[int, ...], rounds: int, command: str, *, quick: bool, write: bool) -> None:
+    started = time.monotonic()
+    results = Results(fanout.COLUMNS)
+    for _ in range(rounds):
+        fanout.measure(results, sizes, quick=quick)
+    context = context_of(rounds, time.monotonic() - started)
+    _print(results, context)
+    if write:
+        write_section(FANOUT, results, context, command)
+        write_plots(results, sizes)
 
 
 def _print(results: Results, context: str) -> None:
@@ -90,47 +104,8 @@ def _print(results: Results, context: str) -> None:
     for row in results.rows():
         table.add_row(*row)
     console = Console()
-    console.width = max(console.width, 120)
+    console.width = max(console.width, 120 if len(results.stands) < 3 else 190)
     console.print(table)
-
-
-def _write(path: Path, results: Results, context: str, chosen: list[Name]) -> None:
-    command = " ".join(["python -m benchmarks", *(chosen if len(chosen) < len(USUAL) else ()), "--write"])
-    table = [("median (min–max)", *results.stands), ("---", *("---:" for _ in results.stands))]
-    lines = [f"| {' | '.join(row)} |" for row in (*table, *results.rows())]
-    path.write_text(_PAGE.format(command=command, context=context, table="\n".join(lines)))
-
-
-_PAGE = """# Performance
-
-Written by `{command}`; `make bench` prints the same table.
-
-Measured with {context}.
-
-The load generator, the server and the database share the cores, so read the ratios first: numbers of another
-machine, or of another run, do not compare. Everything is stored durably (SQLite with `synchronous=FULL`,
-PostgreSQL with `fsync`).
-
-{table}
-
-- *log* is the port that everything is stored through, without HTTP. One by one waits for a flush each time; callers
-  that are outstanding together share one. The goal is eight times as many.
-- *http* is a server process under a load generator of its own. The floor is `GET /me`: an authenticated request that
-  stores nothing.
-- *latency* is from just before the POST until the notification is on a listener's WebSocket.
-- *inbox* is the store's port: what one person has not read in a room of that many postings, half of them updates or all
-  of five threads, by how they read the rest; and the whole summary of a person in five rooms. The goals are a p99 under 5 ms that
-  grows less than twofold from 1,000 postings to 1,000,000, and under 20 ms.
-- *retention* is the log's port again, at a steady rate into a room of 1,000,000 old postings and another one, in turns
-  with and without the pruning job at work. The goal is a p99 of less than twice the normal one.
-- *page* is the web client in Chromium, each number the median of five. The script of the first load is what the page
-  asked for, compressed; until interactive is from the navigation, with a cold cache and a kept login, until the first
-  row is painted and the page is free for input. Frames and tasks are the longest of their kind: by the clock, where
-  everything else on the machine is in them, and tasks also by the processor time that they had, which is the page's
-  own. Ten thousand rows are scrolled through in three seconds, a few screens in each frame. The goals are at most 250 kB and
-  1.5 s, no frame over 50 ms while it scrolls, no task over 100 ms while 200 notifications arrive in a second, and one
-  toast for all of them.
-"""
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def measure(number: int, way: str) -> tuple[float, float, float]:
         url = f"sqlite:///{folder / 'log.db'}"
         load_demo(url)
         server = stack.enter_context(demo_server(url, folder, env={"LOG_FORMAT": "json"}, command=_SERVE))
-        stand = Stand("SQLite", server, url, url)
+        stand = Stand("SQLite", server, url, url, url)
         crowds = [_crowd(stand, number // _CROWDS) for _ in range(_CROWDS)]
         for crowd in crowds:
             stack.callback(crowd.wait)

@@ -49,6 +49,7 @@ def p50_of(name: str) -> str:
     return f"{name}, p50 ms"
 
 
+MISSED_THREADS = f"inbox: {THREADS} threads missed, of {SIZES[-1]:,} postings"
 SUMMARY = f"inbox: summary, {MISSED:,} missed, {TASKS:,} tasks"
 
 
@@ -68,6 +69,7 @@ async def _measure(url: str, seconds: float) -> dict[str, float]:
             for size in SIZES:
                 ask = partial(_unread, database, _person(case), f"project:{room}-{size}", expected)
                 values |= await _times(unread(case, size), ask, seconds / len(CASES))
+        values |= await _times(MISSED_THREADS, partial(_missed, database), seconds / len(CASES))
         return values | await _times(SUMMARY, partial(_summary, database), seconds)
     finally:
         await database.close()
@@ -81,6 +83,13 @@ async def _unread(database: Database, user_id: str, room: str, expected: int) ->
     found = await database.read(count, snapshot=True)
     if found != expected:
         raise RuntimeError(f"{found} are unread in {room} for {user_id}, {expected} should be.")
+
+
+async def _missed(database: Database) -> None:
+    room = f"project:{THREADED}-{SIZES[-1]}"
+    _, missed = await SqlInbox(database).since(_person("five living threads"), (room,), {})
+    if missed.total != _NEWEST:
+        raise RuntimeError(f"{missed.total} were missed, {_NEWEST} should be.")
 
 
 async def _summary(database: Database) -> None:
@@ -141,6 +150,8 @@ async def _fill(database: Database) -> None:
         await database.write(lambda connection: connection.execute(text("ANALYZE")))
 
 
+_NEWEST = (THREADS + 1) // 2
+"""How many notifications are the newest of the threads: each stands at two offsets, of two threads."""
 _HALF = "'01ARZ3NDEK' || CAST(1000000000000000 + (n + 1) / 2 AS text)"
 """Every notification stands twice: with its update, or, where only the newest entries matter, with itself."""
 _MIXED = f"""

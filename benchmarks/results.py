@@ -52,7 +52,12 @@ class Results:
         ratios = [name for name, _, _ in RATIOS]
         names = dict.fromkeys(name for name, _ in self._values)
         for name in sorted(names, key=lambda name: name not in ratios):
-            yield name, *(_told(self._values[name, stand]) for stand in self.stands)
+            yield name, *(_told(self._values.get((name, stand), [])) for stand in self.stands)
+
+    def range(self, name: str, stand: str) -> tuple[float, float, float] | None:
+        """The median, the least and the most of one measure; None when it was not measured."""
+        values = self._values.get((name, stand))
+        return (statistics.median(values), min(values), max(values)) if values else None
 
 
 def _told(values: list[float]) -> str:

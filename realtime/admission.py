@@ -78,7 +78,8 @@ class Admission:
 
     async def resync(self, session: Session, claim: Claim) -> Plan:
         """Hold the rooms of the claim back again; how they are to be caught up. Raises `Unavailable`."""
-        base = self._hub.position(room for room in session.rooms if room in (claim.position or ()))
+        claimed = (room for room in session.rooms if room in (claim.position or ()))
+        base = self._hub.position_of(session, claimed)
         rooms = tuple(base)
         session.hold(base)
         try:

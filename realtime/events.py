@@ -105,7 +105,7 @@ class Events:
             "timestamp": body["timestamp"],
             "server_time": now_ms(),
             "epoch": self._hub.epoch,
-            "position": self._hub.position(session.rooms) if session.is_live else {},
+            "position": self._hub.position_of(session, session.rooms) if session.is_live else {},
             "inbox_version": session.inbox_version,
         }
         _logger.debug("💓 [WS] 收到心跳", extra={"user_id": session.user.id})
@@ -122,7 +122,7 @@ class Events:
     async def _ack(self, session: Session, payload: Any) -> dict[str, Any]:
         claim = load_event(PositionBody(), payload)
         if claim.epoch == self._hub.epoch:
-            delivered = self._hub.position(session.rooms)
+            delivered = self._hub.position_of(session, session.rooms)
             self._services.positions.acknowledge(
                 session.user.id,
                 {

@@ -19,7 +19,7 @@ from core.ports.presence import Audience
 from realtime.background import Background
 from realtime.publication import Publication
 from realtime.repair import Repair
-from realtime.room import Room
+from realtime.room import MAX_JOINED, Room
 from realtime.session import Session
 
 LINGER_S = 10.0
@@ -125,6 +125,13 @@ class Hub:
         """How far each active room was delivered."""
         return {name: self.rooms[name].applied for name in rooms if name in self.rooms}
 
+    def position_of(self, session: Session, rooms: Iterable[str]) -> dict[str, int]:
+        """How far each active room was delivered to a session in it: what is on its way is delivered to it first."""
+        found = [self.rooms[name] for name in rooms if name in self.rooms]
+        for room in found:
+            room.hurry(session)
+        return {room.name: room.applied for room in found}
+
     def connections(self, room: str) -> int:
         found = self.rooms.get(room)
         return len(found.sessions) if found else 0
@@ -136,7 +143,10 @@ class Hub:
         return Audience(connections=connections, servers=1 if connections else 0)
 
     def offer(self, publication: Publication) -> None:
-        """Take a publication from the fast path: lost, doubled, reordered, whatever it went through."""
+        """Take a publication from the fast path: lost, doubled, reordered, whatever it went through.
+
+        It is delivered at the end of this turn of the loop, together with what else has come by then.
+        """
         if publication.epoch != self.epoch:
             self.repair.sweep_early()
             return
@@ -145,12 +155,25 @@ class Hub:
             return
         room.hold(publication)
         if room.opened is None:
-            self.deliver_held(room)
+            self._deliver_soon(room)
 
     def listeners(self, room: str) -> list[Session]:
         """The sessions that may hear now what is said in the room, and is in no log."""
         found = self.rooms.get(room)
         return found.listeners() if found else []
+
+    def _deliver_soon(self, room: Room) -> None:
+        """Deliver what waits once this turn of the loop is over: what comes in it is written together."""
+        if len(room.held) >= MAX_JOINED:
+            self.deliver_held(room)
+        elif not room.scheduled:
+            room.scheduled = True
+            asyncio.get_running_loop().call_soon(self._deliver_scheduled, room)
+
+    def _deliver_scheduled(self, room: Room) -> None:
+        room.scheduled = False
+        if self.rooms.get(room.name) is room:
+            self.deliver_held(room)
 
     def deliver_held(self, room: Room) -> bool:
         """Deliver what waits and has its turn; whether there was anything.
@@ -158,16 +181,14 @@ class Hub:
         A posting written after somebody moved waits until it is known who.
         """
         progress = False
-        while (following := room.take_held()) is not None:
+        while (following := room.next_held) is not None:
             if room.is_tired:
-                room.hold(following)
                 self._rest(room)
                 return progress
             if following.members > room.members:
-                room.hold(following)
                 self.repair.look_who_moved(room.name)
                 return progress
-            self.delivered += room.apply(following)
+            self.delivered += room.apply(room.take_run())
             progress = True
         room.forget_applied()
         if room.held:

@@ -22,6 +22,8 @@ class Intake:
     would else have the loop for itself.
     """
 
+    __slots__ = ("_counted_at", "_in_a_row", "_tokens")
+
     def __init__(self) -> None:
         self._tokens = float(BURST)
         self._counted_at = 0.0

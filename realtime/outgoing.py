@@ -71,9 +71,19 @@ def frame_header(first: int, length: int) -> bytes:
 class OutgoingQueue:
     """The packets that wait for one client, in order, and how many bytes they are.
 
-    A carrier that can write sets `write`, which takes a packet at once or says that it cannot, and `backlog`, which
+    A carrier that can write sets `write`, which takes whole frames at once or says that it cannot, and `backlog`, which
     says how many bytes it took and still holds. What it does not take at once waits here.
     """
+
+    __slots__ = (
+        "_abandoned",
+        "_emptied",
+        "_packets",
+        "_queued_bytes",
+        "_stirred",
+        "backlog",
+        "write",
+    )
 
     def __init__(self) -> None:
         self._packets: deque[OutgoingPacket] = deque()
@@ -81,7 +91,7 @@ class OutgoingQueue:
         self._stirred: asyncio.Event | None = None
         self._emptied: asyncio.Event | None = None
         self._abandoned = False
-        self.write: Callable[[OutgoingPacket], bool] | None = None
+        self.write: Callable[[bytes], bool] | None = None
         self.backlog: Callable[[], int] = _nothing
 
     def __len__(self) -> int:
@@ -103,17 +113,22 @@ class OutgoingQueue:
     def put_nowait(self, packet: OutgoingPacket) -> None:
         if self._abandoned:
             return
-        if self.write is not None and not self._packets and self.write(packet):
+        if self.write_at_once(packet.wire):
             return
         self._packets.append(packet)
         self._queued_bytes += packet.size_bytes
         self.stir()
 
+    def write_at_once(self, wire: bytes) -> bool:
+        """Let the carrier take whole frames, if nothing waits before them; whether it did."""
+        write = self.write
+        return write is not None and not self._packets and write(wire)
+
     def put_first(self, packet: OutgoingPacket) -> None:
         """For the carrier's own packets, such as a ping: data that waits does not hold them up."""
         if self._abandoned:
             return
-        if self.write is not None and self.write(packet):
+        if self.write is not None and self.write(packet.wire):
             return
         self.give_back([packet])
 
@@ -128,7 +143,7 @@ class OutgoingQueue:
         self._packets.extendleft(reversed(returned))
         self._queued_bytes += sum(packet.size_bytes for packet in returned)
         self.stir()
-        while self.write is not None and self._packets and self.write(self._packets[0]):
+        while self.write is not None and self._packets and self.write(self._packets[0].wire):
             self.get_nowait()
 
     def take(self, max_packets: int, max_bytes: int) -> list[OutgoingPacket]:

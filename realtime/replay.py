@@ -144,7 +144,7 @@ class Replay:
 
         What is due is read anew, behind the new bases: people may have moved since the plan was made.
         """
-        applied = self._hub.position(plan.base)
+        applied = self._hub.position_of(session, plan.base)
         missing: dict[str, Runs] = {}
         for room in plan.base:
             held = session.catching_up.get(room)

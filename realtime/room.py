@@ -3,16 +3,21 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from core.domain import runs
 from core.domain.membership import FOREVER
 from core.domain.runs import Runs
 from realtime.engine import EventPacket
+from realtime.fanout import Fanout, Packets
 from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
 MAX_HELD = 500
 BURST_BYTES = 256 << 10
+JOINED_BYTES = 32 << 10
+"""How much of what waits is written to each client at once."""
+MAX_JOINED = 64
 REST_S = 0.25
 _REST_STEP_S = 0.005
 
@@ -28,6 +33,7 @@ class Room:
 
     __slots__ = (
         "_burst_bytes",
+        "_fanout",
         "_hidden_since",
         "applied",
         "held",
@@ -38,6 +44,7 @@ class Room:
         "opened",
         "pins",
         "resting",
+        "scheduled",
         "sessions",
         "waiting_for_gap",
     )
@@ -53,7 +60,9 @@ class Room:
         self.waiting_for_gap = False
         self.pins = 0
         self.resting = False
+        self.scheduled = False
         self._burst_bytes = 0
+        self._fanout: Fanout | None = None
         self.idle_since = time.monotonic()
         self._hidden_since: int | None = None
 
@@ -62,43 +71,78 @@ class Room:
         if len(self.held) < MAX_HELD or publication.offset == self.applied + 1:
             self.held[publication.offset] = publication
 
-    def take_held(self) -> Publication | None:
+    @property
+    def next_held(self) -> Publication | None:
         """The publication whose turn it is, if it waits here."""
-        return self.held.pop(self.applied + 1, None)
+        return self.held.get(self.applied + 1)
+
+    def take_run(self) -> list[Publication]:
+        """Take the publication whose turn it is, and those behind it that are due to the same sessions."""
+        run = [self.held.pop(self.applied + 1)]
+        size_bytes = len(run[0].body or b"")
+        while not self.limits and len(run) < MAX_JOINED:
+            following = self.held.get(run[-1].offset + 1)
+            if following is None or following.members > self.members:
+                break
+            size_bytes += len(following.body or b"")
+            if size_bytes > JOINED_BYTES:
+                break
+            run.append(self.held.pop(following.offset))
+        return run
 
     def forget_applied(self) -> None:
         """Drop what waits and was applied by another way."""
         if self.held:
             self.held = {offset: held for offset, held in self.held.items() if offset > self.applied}
 
-    def apply(self, publication: Publication) -> int:
-        """Deliver the next publication to whom it is due; to how many sessions.
+    def apply(self, run: Sequence[Publication]) -> int:
+        """Deliver the next publications to whom they are due, in one write each; how many deliveries that were.
 
         What is not to be shown is stepped over, and named with the next one that is.
         """
+        recipients = self._recipients(run[0].offset)
+        packets = []
+        for publication in run:
+            self.applied = publication.offset
+            if (body := self._shown(publication)) is not None and recipients:
+                packets.append((publication.offset, EventPacket(body)))
+        if packets:
+            self._fan_out(recipients, packets)
+        return len(recipients) * len(packets)
+
+    def _shown(self, publication: Publication) -> bytes | None:
+        """What clients get; None for what is stepped over."""
         offset, body = publication.offset, publication.body
-        self.applied = offset
-        recipients = self._recipients(offset)
         if body is None:
             self._hidden_since = self._hidden_since or offset
-            return 0
+            return None
         hidden_since, self._hidden_since = self._hidden_since, None
-        if not recipients:
-            return 0
-        self._count(len(body))
-        packet = EventPacket(body if hidden_since is None else with_skip(body, hidden_since, offset - 1))
-        for session in recipients:
-            session.deliver(self.name, offset, packet)
-        _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
-        return len(recipients)
+        return body if hidden_since is None else with_skip(body, hidden_since, offset - 1)
+
+    def _fan_out(self, recipients: set[Session], packets: Packets) -> None:
+        self._count(sum(packet.size_bytes for _, packet in packets))
+        fanout = self._fanout = Fanout(self.name, recipients, packets)
+        fanout.go_on()
+        if fanout.finished.is_set():
+            self._fanout = None  # most rooms are small, and need not keep what they sent last
+        for _ in packets:
+            _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
+
+    def hurry(self, session: Session) -> None:
+        """Deliver to the session now what is on its way to the room: `applied` then holds for it too."""
+        if self._fanout is not None:
+            self._fanout.hurry(session)
 
     @property
     def is_tired(self) -> bool:
-        """Whether so much was delivered in this turn of the loop that clients must have time to take it.
-
-        Nothing is written before the turn ends: whoever reads as fast as they can would be taken for slow.
+        """Whether something is still on its way, or so much was delivered in this turn of the loop that clients must
+        have time to take it: whoever reads as fast as they can would be taken for slow.
         """
-        return self.resting or self._burst_bytes >= BURST_BYTES
+        return self.resting or self._is_fanning_out or self._burst_bytes >= BURST_BYTES
+
+    @property
+    def _is_fanning_out(self) -> bool:
+        return self._fanout is not None and not self._fanout.finished.is_set()
 
     def _count(self, size_bytes: int) -> None:
         if self._burst_bytes == 0:
@@ -109,7 +153,12 @@ class Room:
         self._burst_bytes = 0
 
     async def rest(self) -> None:
-        """Return when the members have taken most of what was sent, or have had a quarter of a second for it."""
+        """Return when what is on its way is with everybody, who had several turns of the loop to take it; else when the
+        members have taken most of what was sent, or have had a quarter of a second for it.
+        """
+        if self._fanout is not None and self._is_fanning_out:
+            await self._fanout.finished.wait()
+            return
         tired_until = time.monotonic() + REST_S
         await asyncio.sleep(0)
         while time.monotonic() < tired_until and any(  # noqa: ASYNC110 - what kernels take has no event
@@ -150,6 +199,7 @@ class Room:
         ]
 
     def leave(self, session: Session) -> None:
+        self.hurry(session)
         self.sessions.discard(session)
         session.joined.discard(self.name)
         self.limits.pop(session, None)

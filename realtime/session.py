@@ -115,6 +115,10 @@ class Session:
         self._inbox = body
         self.emit("inbox", body)
 
+    def deliver_at_once(self, frames: bytes) -> bool:
+        """Write live publications, whole frames, if nothing holds them up; whether they were written."""
+        return not self.catching_up and not self.ended and self._outgoing.write_at_once(frames)
+
     def deliver(self, room: str, offset: int, packet: EventPacket) -> None:
         """Send a live publication, or hold it while its room is being caught up."""
         held = self.catching_up.get(room)

@@ -23,6 +23,19 @@ _SIGNS_OF_LIFE = (WSMsgType.PING, WSMsgType.PONG)
 class WebSocket:
     """Without compression, which costs 20 MB for 100 connections, and with a bound on messages."""
 
+    __slots__ = (
+        "_background",
+        "_drained_at",
+        "_drained_bytes",
+        "_draining",
+        "_intake",
+        "_protocol",
+        "_queue",
+        "_transport",
+        "_written_bytes",
+        "response",
+    )
+
     def __init__(self, max_message_bytes: int, background: Background) -> None:
         self.response = web.WebSocketResponse(
             max_msg_size=max_message_bytes,
@@ -68,15 +81,15 @@ class WebSocket:
                 content: str | bytes = message.data
                 return content
             if message.type is WSMsgType.PING:
-                self._write_frame(frame_header(_FIN_PONG, len(message.data)) + message.data)
+                self._write_frames(frame_header(_FIN_PONG, len(message.data)) + message.data)
 
     def send(self, packet: OutgoingPacket) -> None:
-        self._write_frame(packet.wire)
+        self._write_frames(packet.wire)
 
-    def _write_frame(self, frame: bytes) -> None:
+    def _write_frames(self, frames: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(frame)
-            self._written_bytes += len(frame)
+            self._transport.write(frames)
+            self._written_bytes += len(frames)
 
     def close(self, code: int = WSCloseCode.OK) -> None:
         """Say goodbye behind what was written, and cut whoever does not take it within a second."""
@@ -105,16 +118,19 @@ class WebSocket:
             self._drained_bytes, self._drained_at = drained, now
         return now - self._drained_at > patience_s
 
-    def _write(self, packet: OutgoingPacket) -> bool:
-        """Write the packet, or say that it has to wait: then the queue is drained as the peer reads."""
-        if self._is_writable():
-            self.send(packet)
+    def _write(self, frames: bytes) -> bool:
+        """Write the frames, or say that they have to wait: then the queue is drained as the peer reads.
+
+        Called for every delivery. A transport that holds nothing has room, which saves asking further.
+        """
+        transport = self._transport
+        if not self._draining and (not transport.get_write_buffer_size() or self._has_room()):
+            if not transport.is_closing():
+                transport.write(frames)
+                self._written_bytes += len(frames)
             return True
         self._start_draining()
         return False
-
-    def _is_writable(self) -> bool:
-        return not self._draining and self._has_room()
 
     def _has_room(self) -> bool:
         return (

@@ -19,7 +19,7 @@ from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.log import SqlLog
 from core.store.migrations import migrate
-from realtime import repair
+from realtime import fanout, repair
 from realtime.background import Background
 from realtime.engine import OutgoingQueue
 from realtime.hub import Hub
@@ -104,11 +104,95 @@ async def offsets(outgoing: OutgoingQueue, number: int) -> list[int]:
     return [orjson.loads(packet.data[1:])[1]["offset"] for packet in packets]
 
 
+async def turn() -> None:
+    """Let the hub deliver what it was offered in this turn of the loop."""
+    await asyncio.sleep(0)
+
+
 async def test_what_comes_in_order_is_delivered_at_once(stage: Stage):
     _, outgoing = await stage.joined()
     for posting in await stage.append(3):
         stage.offer(posting)
     assert await offsets(outgoing, 3) == [1, 2, 3]
+
+
+async def test_what_comes_in_one_turn_of_the_loop_is_written_at_once(stage: Stage):
+    _, outgoing = await stage.joined()
+    written: list[bytes] = []
+    outgoing.write = lambda frames: written.append(frames) is None
+    for posting in await stage.append(3):
+        stage.offer(posting)
+    await turn()
+    (frames,) = written
+    assert frames.count(b'42["notification"') == 3
+
+
+async def test_a_carrier_that_is_busy_gets_each_packet_of_a_joined_write_later(stage: Stage):
+    _, outgoing = await stage.joined()
+    outgoing.write = lambda _: False
+    for posting in await stage.append(3):
+        stage.offer(posting)
+    assert await offsets(outgoing, 3) == [1, 2, 3]
+
+
+async def test_a_joined_write_holds_nothing_that_is_not_due_to_the_session(stage: Stage):
+    session, outgoing = await stage.joined()
+    _, other = await stage.joined()
+    stage.hub.limit(session, {ROOM: ((1, 2),)})
+    for posting in await stage.append(3):
+        stage.offer(posting)
+    assert await offsets(other, 3) == [1, 2, 3]
+    assert await offsets(outgoing, 2) == [1, 2]
+    assert outgoing.empty()
+
+
+async def test_while_a_large_room_is_served_the_loop_turns_and_the_order_holds(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    first, second = await stage.append(2)
+    stage.offer(first)
+    await turn()
+    assert [len(outgoing) for _, outgoing in members].count(1) == 1
+    stage.offer(second)
+    for _, outgoing in members:
+        assert await offsets(outgoing, 2) == [1, 2]
+
+
+async def test_who_asks_for_a_position_while_a_large_room_is_served_has_what_it_says(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    (first,) = await stage.append()
+    stage.offer(first)
+    await turn()
+    for session, outgoing in members:
+        assert stage.hub.position_of(session, [ROOM]) == {ROOM: 1}
+        assert await offsets(outgoing, 1) == [1]
+    (second,) = await stage.append()
+    stage.offer(second)
+    for _, outgoing in members:
+        assert await offsets(outgoing, 1) == [2]
+
+
+async def test_who_leaves_while_a_large_room_is_served_takes_what_was_due_along(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    (first,) = await stage.append()
+    stage.offer(first)
+    await turn()
+    for session, _ in members:
+        stage.hub.leave(session, [ROOM])
+    for _, outgoing in members:
+        assert await offsets(outgoing, 1) == [1]
+
+
+async def crowd(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Session, OutgoingQueue]]:
+    """Members of a room that is large in that the loop turns after each of them."""
+    monkeypatch.setattr(fanout, "CHUNK", 1)
+    monkeypatch.setattr(fanout, "TURN_S", 0)
+    return [await stage.joined() for _ in range(5)]
 
 
 async def test_a_double_is_dropped(stage: Stage):
@@ -125,6 +209,7 @@ async def test_what_comes_too_early_is_held_until_its_turn(stage: Stage):
     first, second, third = await stage.append(3)
     stage.offer(third)
     stage.offer(second)
+    await turn()
     assert outgoing.empty()
     stage.offer(first)
     assert await offsets(outgoing, 3) == [1, 2, 3]
@@ -234,6 +319,7 @@ async def test_a_session_hears_only_what_comes_above_its_base(stage: Stage):
     stage.hub.leave(session, [ROOM])
     (fourth,) = await stage.append(1)
     stage.offer(fourth)
+    await turn()
     assert outgoing.empty()
 
 
@@ -243,6 +329,7 @@ async def test_nothing_published_while_a_room_opens_is_lost(stage: Stage):
     for posting in await stage.append(3):
         stage.offer(posting)
     await opening
+    await turn()
     _, outgoing = await stage.joined()
     (fourth,) = await stage.append(1)
     stage.offer(fourth)
