@@ -115,7 +115,7 @@ _CATALOGUE: Mapping[NoticeType, _Notice] = {
             "跳过申请",
             "{who} 申请跳过「{task}」{said}，现有 {waiting} 个跳过申请",
             "Skip requested",
-            "{who} asks to skip “{task}”{said}; {waiting} requests waiting now",
+            "{who} asks to skip “{task}”{said}; {waiting} waiting for an answer now",
         ),
     ),
     NoticeType.SKIP_APPROVED: _Notice(

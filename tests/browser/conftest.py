@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from tests.browser.people import OpenPage
 from tests.support.browser import CHROMIUM, Faults, chromium, screenshot
 from tests.support.processes import ServerProcess
+from tests.support.stage import Caller, logged_in
 
 HERE = Path(__file__).parent
-OpenPage = Callable[..., Awaitable[Page]]
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -77,3 +78,10 @@ async def open_page(
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(open_page: OpenPage) -> Page:
     return await open_page()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def admin(sqlite_server: ServerProcess) -> AsyncIterator[Caller]:
+    """Who publishes what the pages show."""
+    async with logged_in(sqlite_server.url, "admin") as caller:
+        yield caller

@@ -1,8 +1,14 @@
 """People at their pages: what a test sees of one, by the names that everybody hears them by."""
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from playwright.async_api import Locator, Page, expect
+
+from tests.support.browser import log_in
+
+OpenPage = Callable[..., Awaitable[Page]]
 
 
 def badge(page: Page) -> Locator:
@@ -31,9 +37,28 @@ async def greeted(page: Page) -> None:
 
 
 def connection(page: Page) -> Locator:
-    return page.get_by_role("button", name=re.compile("^Connection"))
+    return page.get_by_role("button", name=re.compile("^Connection|^连接状态"))
 
 
 async def live(page: Page) -> None:
     """Wait until the page is connected and has measured how well."""
-    await expect(connection(page)).to_have_accessible_name(re.compile(r"Online.* \d+ ms"), timeout=15_000)
+    await expect(connection(page)).to_have_accessible_name(
+        re.compile(r"(Online|在线).* \d+ (ms|毫秒)"), timeout=15_000
+    )
+
+
+async def come_in(open_page: OpenPage, username: str, path: str = "/", **options: Any) -> Page:
+    """A page of somebody who has logged in, is connected, and has closed the welcome."""
+    page = await open_page(path, **options)
+    await log_in(page, username)
+    await live(page)
+    await greeted(page)
+    await page.mouse.move(0, 0)
+    return page
+
+
+async def switch(page: Page, name: str) -> None:
+    """Press a switch of the settings."""
+    await page.get_by_role("button", name="account and settings").click()
+    await page.get_by_role("switch", name=name).click()
+    await page.keyboard.press("Escape")

@@ -6,6 +6,8 @@ import { useSession } from "./stores/session";
 
 export const router = createRouter({
   history: createWebHistory(),
+  /** Another page begins at its top, one gone back to is where it was; what changes within one does not move it. */
+  scrollBehavior: (to, from, saved) => saved ?? (to.name === from.name ? false : { top: 0 }),
   routes: [
     { path: "/", redirect: "/inbox" },
     { path: "/login", name: "login", component: () => import("./pages/LoginPage.vue"), meta: { open: true } },

@@ -54,7 +54,7 @@ test("a reload and a reconnect say nothing, unless more waits than before", () =
   for (const rejected of [1, 1, 0]) played.say("summary", summary(rejected));
   expect(shown()).toEqual([]);
   played.say("summary", summary(2));
-  expect(shown()).toEqual([`您离开时有新的变化: ${SHOWN}`]);
+  expect(shown()).toEqual([`待办有新增: ${SHOWN}`]);
 });
 
 test("more is what some number says, also a new one", () => {

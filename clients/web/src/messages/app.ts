@@ -22,7 +22,7 @@ export default bilingual(
     shortcuts: "键盘快捷键",
     shortcutsHint: "按 ? 查看全部快捷键",
     welcome: "登录成功 · 欢迎回来，{name}",
-    changed: "您离开时有新的变化",
+    changed: "待办有新增",
     nothingWaits: "目前没有待办，一切就绪。",
     urgent: "请优先处理",
     urgentMissed: "您有 {n} 条紧急通知未看",
@@ -48,7 +48,7 @@ export default bilingual(
     shortcuts: "Keyboard shortcuts",
     shortcutsHint: "Press ? to see them all",
     welcome: "Logged in · Welcome back, {name}",
-    changed: "There is news since you were away",
+    changed: "There is more to do",
     nothingWaits: "Nothing waits for you. All set.",
     urgent: "Please see to this first",
     urgentMissed:

@@ -39,6 +39,7 @@ export default bilingual(
     caughtUp: "重连后补收",
     count: "{n} 条",
     latency: "延迟",
+    latencyNow: "{ms} 毫秒",
     latencyNone: "还没有测得延迟",
     latencyLine: "最近 {n} 次心跳的延迟：最低 {lowest} 毫秒，最高 {highest} 毫秒，最近一次 {last} 毫秒",
     none: "—",
@@ -91,6 +92,7 @@ export default bilingual(
     caughtUp: "Caught up on connecting",
     count: "{n}",
     latency: "Latency",
+    latencyNow: "{ms} ms",
     latencyNone: "Not measured yet",
     latencyLine:
       "Latency of the last {n} heartbeats: lowest {lowest} ms, highest {highest} ms, latest {last} ms",

@@ -8,7 +8,7 @@ export default bilingual(
     project: "项目",
     allProjects: "全部项目",
     projectOf: "项目 {id}",
-    search: "按标题搜索任务",
+    search: "搜索任务标题",
     state: {
       pending: "待分配",
       assigned: "已分配",
@@ -172,7 +172,7 @@ export default bilingual(
     project: "Project",
     allProjects: "All projects",
     projectOf: "Project {id}",
-    search: "Search tasks by title",
+    search: "Search titles",
     state: {
       pending: "Unassigned",
       assigned: "Assigned",
