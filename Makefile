@@ -69,7 +69,7 @@ docs: .venv/dev ## Build the docs into site/, with the pictures that the last te
 	$(PYTHON) -m mkdocs build --quiet --strict
 
 .PHONY: bench
-bench: .venv/dev services node ## Run the benchmarks.
+bench: .venv/dev services node $(WEB_BUILT) ## Run the benchmarks.
 	@$(WITH_VENV) python -m benchmarks $(ARGS)
 
 .PHONY: chaos

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fanout, http, inbox, latency, log, retention
+from benchmarks import browser, fanout, http, inbox, latency, log, retention
 from benchmarks.page import FANOUT, STORED, context_of, write_plots, write_section
 from benchmarks.results import Results
 from benchmarks.stands import opened_stands
@@ -21,6 +21,7 @@ class Name(StrEnum):
     LATENCY = "latency"
     INBOX = "inbox"
     RETENTION = "retention"
+    PAGE = "page"
     DRAIN = "drain"
     FANOUT = "fanout"
 
@@ -31,9 +32,10 @@ MEASURES = {
     Name.LATENCY: (latency.measure, 3.0),
     Name.INBOX: (inbox.measure, 2.0),
     Name.RETENTION: (retention.measure, 5.0),
+    Name.PAGE: (browser.measure, 5.0),
     Name.DRAIN: (retention.drain, 20.0),
 }
-"""How to measure, and for how many seconds each value."""
+"""How to measure, and for how many seconds each value; the page, how many times."""
 USUAL = tuple(name for name in Name if name is not Name.DRAIN)
 """What is measured when nothing is named. To drain a room takes many minutes, and is done once."""
 ROUNDS = 3

@@ -9,9 +9,12 @@ import type { NotificationClient } from "./client.js";
 import { Emitter } from "./emitter.js";
 import { Horizon } from "./horizon.js";
 import type { Api, InboxFilter, Receipt } from "./http.js";
-import { amended, arrived, type Mark, marked, matches, newestFirst, type Row, rows } from "./items.js";
+import { amended, arrived, type Mark, marking, matches, newestFirst, type Row } from "./items.js";
+import { List } from "./list.js";
+import { Numbers } from "./numbers.js";
 import { newMark, Outbox } from "./outbox.js";
-import type { Changed, Counts, InboxEvent, InboxPage, Item, Marked, Notification } from "./wire.js";
+import { Reading } from "./reading.js";
+import type { Changed, Counts, InboxEvent, InboxPage, Notification } from "./wire.js";
 
 const PAGE = 50;
 const MAX_PAGE = 100;
@@ -45,16 +48,14 @@ export interface InboxEvents {
 export class Inbox extends Emitter<InboxEvents> {
   readonly #client: NotificationClient;
   readonly #api: Api;
-  readonly #items = new Map<string, Item>();
+  readonly #list = new List();
+  readonly #numbers = new Numbers();
+  readonly #reading = new Reading(() => this.#changed());
   readonly #outbox: Outbox;
   readonly #horizon = new Horizon();
   readonly #leave: (() => void)[];
   #filter: InboxFilter = {};
-  #counts: Counts | null = null;
   #cursor: string | null = null;
-  #loads = 0;
-  #loading = false;
-  #error: unknown = null;
   #hidden = 0;
   #outdated = false;
   #countTimer: ReturnType<typeof setTimeout> | undefined;
@@ -70,7 +71,7 @@ export class Inbox extends Emitter<InboxEvents> {
       changed: () => this.#changed(),
       counted: (numbers) => this.#count(numbers),
       sent: (mark) => {
-        for (const [id, item] of this.#items) this.#items.set(id, marked(item, mark));
+        for (const item of this.#list.concerned(mark)) this.#list.put(marking(mark)(item));
         this.#recount();
       },
       refused: (mark, error) => this.#tell("refused", { mark, error }),
@@ -82,14 +83,14 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
       client.on("stale", () => void this.reload()),
       client.on("session", (session) => {
-        if (session.state === "syncing" && !this.#horizon.enter(session.epoch)) this.#counts = null;
+        if (session.state === "syncing" && !this.#horizon.enter(session.epoch)) this.#numbers.forget();
         if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
       }),
       client.on("state", ({ state }) => {
         if (state !== "live") return;
         if (client.leads) this.#outbox.adopt();
         void this.#outbox.send();
-        if (this.#error !== null) void this.reload();
+        if (this.#reading.error !== null) void this.reload();
       }),
       client.on("leading", (leading) => {
         if (!leading) return;
@@ -111,15 +112,15 @@ export class Inbox extends Emitter<InboxEvents> {
   }
 
   get view(): InboxView {
-    const shown = this.#shown();
+    const { marks, held } = this.#outbox;
+    const { loading, error } = this.#reading;
+    this.#list.cover(marks);
     return {
-      rows: rows(shown.filter((item) => matches(item, this.#filter) !== false)),
-      counts: this.#counts && this.#overlaid(this.#counts, shown),
-      complete: this.#cursor === null && !this.#loading && this.#error === null,
-      loading: this.#loading,
-      error: this.#error,
-      pending: this.#outbox.marks.length,
-      held: this.#outbox.held,
+      rows: this.#list.rows,
+      counts: this.#numbers.under(marks, this.#list.marked),
+      complete: this.#cursor === null && !loading && error === null,
+      ...{ loading, error, held },
+      pending: marks.length,
       hidden: this.#hidden,
     };
   }
@@ -127,7 +128,7 @@ export class Inbox extends Emitter<InboxEvents> {
   /** Show what `filter` lets through, from the newest on. */
   async open(filter: InboxFilter = {}): Promise<void> {
     this.#filter = filter;
-    this.#items.clear();
+    this.#list.open(filter);
     this.#cursor = null;
     await this.reload();
   }
@@ -139,11 +140,10 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** With `top`, what is below the page that is read stays as it is: somebody may have scrolled there. */
   async #refresh(extent: "whole" | "top"): Promise<void> {
-    const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#items.size), MAX_PAGE);
+    const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#list.size), MAX_PAGE);
     this.#outdated = false;
-    const [filter, load] = [{ ...this.#filter, limit }, this.#begin()];
-    await this.#finish(load, async () => {
-      const [page, counts] = await Promise.all([this.#read(filter), this.#api.counts()]);
+    await this.#reading.run(async () => {
+      const [page, counts] = await Promise.all([this.#read({ ...this.#filter, limit }), this.#api.counts()]);
       return () => {
         this.#replace(page, extent);
         this.#count(counts);
@@ -163,10 +163,12 @@ export class Inbox extends Emitter<InboxEvents> {
   #replace(page: InboxPage, extent: "whole" | "top"): void {
     const last = extent === "top" && page.next_cursor !== null ? page.items.at(-1) : undefined;
     let below = false;
-    for (const [id, item] of this.#items) {
+    const read = new Set(page.items.map(({ id }) => id));
+    for (const item of this.#list.items()) {
       const isBelow = last !== undefined && newestFirst(item, last) > 0;
       below ||= isBelow;
-      if (!isBelow && item.offset <= (page.position[item.room] ?? Infinity)) this.#items.delete(id);
+      const isGone = item.offset <= (page.position[item.room] ?? Infinity) && !read.has(item.id);
+      if (!isBelow && isGone) this.#list.delete(item.id);
     }
     this.#hidden = 0;
     this.#add(page, below ? this.#cursor : page.next_cursor);
@@ -175,10 +177,9 @@ export class Inbox extends Emitter<InboxEvents> {
   /** Load the next page, if there is one and none is being loaded. */
   async more(): Promise<void> {
     const cursor = this.#cursor;
-    if (cursor === null || this.#loading) return;
-    const load = this.#begin();
-    await this.#finish(load, async () => {
-      const page = await this.#read({ limit: PAGE, ...this.#filter }, cursor);
+    if (cursor === null || this.#reading.loading) return;
+    await this.#reading.run(async () => {
+      const page = await this.#read({ limit: MAX_PAGE, ...this.#filter }, cursor);
       return () => this.#add(page, page.next_cursor);
     });
   }
@@ -222,33 +223,24 @@ export class Inbox extends Emitter<InboxEvents> {
   }
 
   #arrive(notification: Notification): void {
-    const item = arrived(notification, this.#thread(notification.thread));
-    if (!item || this.#items.has(item.id)) return;
+    const item = arrived(notification, this.#list.thread(notification.thread));
+    if (!item || this.#list.has(item.id)) return;
     const belongs = matches(item, this.#filter);
     if (belongs === null) this.#hidden += 1;
-    if (belongs) this.#items.set(item.id, item);
+    if (belongs) this.#list.put(item);
     this.#changed();
     // Whether a posting settles its thread, only the server's list says.
     this.#outdated ||= item.thread !== null;
     this.#recount();
   }
 
-  /** A thread as its newest item here has it. */
-  #thread(key: string | null): Item["thread"] {
-    if (key === null) return null;
-    let newest: Item["thread"] = null;
-    for (const { thread } of this.#items.values()) {
-      if (thread?.key === key && thread.count > (newest?.count ?? 0)) newest = thread;
-    }
-    return newest;
-  }
-
   #amend(changed: Changed): void {
     this.#horizon.pass(changed.room, changed.offset);
-    for (const [id, item] of this.#items) {
+    const { kind, id, thread } = changed;
+    for (const item of kind === "settle" ? this.#list.thread(thread) : this.#list.those([id ?? ""])) {
       const next = amended(item, changed);
-      if (next) this.#items.set(id, next);
-      else this.#items.delete(id);
+      if (next) this.#list.put(next);
+      else this.#list.delete(item.id);
     }
     this.#changed();
     this.#recount();
@@ -257,22 +249,17 @@ export class Inbox extends Emitter<InboxEvents> {
   /** What was marked on another device, or in another tab. */
   #receive(event: InboxEvent): void {
     for (const { id, ...receipts } of event.changed) {
-      const item = this.#items.get(id);
-      if (item) this.#items.set(id, { ...item, ...receipts });
+      const item = this.#list.get(id);
+      if (item) this.#list.put({ ...item, ...receipts });
     }
     this.#count(event);
     this.#changed();
     if (Object.keys(event.through).length > 0) void this.#refresh("top");
   }
 
-  /** Take numbers, unless newer ones are known. */
-  #count(said: Partial<Counts> & Pick<Marked, "version">): void {
+  #count(said: Parameters<Numbers["take"]>[0]): void {
     this.#horizon.reach(said.version);
-    if (said.version < (this.#counts?.version ?? 0)) return;
-    if (!this.#counts && said.all === undefined) return;
-    const none = { all: 0, unread: 0, unseen: 0, todo: 0, archived: 0, by_type: {}, version: 0 };
-    const { all, unread, unseen, todo, archived, by_type, version } = { ...none, ...this.#counts, ...said };
-    this.#counts = { all, unread, unseen, todo, archived, by_type, version };
+    this.#numbers.take(said);
   }
 
   /** Ask for the numbers, and for the list where that is needed: once for a burst. */
@@ -293,52 +280,12 @@ export class Inbox extends Emitter<InboxEvents> {
     }, COUNT_DELAY_MS);
   }
 
-  /** The numbers under the marks that are not answered yet. */
-  #overlaid(counts: Counts, shown: Item[]): Counts {
-    if (this.#outbox.marks.length === 0) return counts;
-    if (this.#outbox.marks.some((mark) => !("ids" in mark))) return { ...counts, unread: 0, unseen: 0 };
-    const [before, after] = [rows(this.#sorted()), rows(shown)];
-    const less = (name: "unread" | "unseen"): number =>
-      Math.max(0, counts[name] - before.filter((r) => r[name]).length + after.filter((r) => r[name]).length);
-    return { ...counts, unread: less("unread"), unseen: less("unseen") };
-  }
-
-  #shown(): Item[] {
-    return this.#sorted().map((item) => this.#outbox.marks.reduce(marked, item));
-  }
-
-  #sorted(): Item[] {
-    return [...this.#items.values()].sort(newestFirst);
-  }
-
   #add(page: InboxPage, cursor: string | null): void {
-    for (const item of page.items) this.#items.set(item.id, item);
+    for (const item of page.items) this.#list.put(item);
     this.#cursor = cursor;
   }
 
-  #begin(): number {
-    this.#loading = true;
-    this.#changed();
-    return (this.#loads += 1);
-  }
-
-  /** Take what was read, unless something newer is being read. */
-  async #finish(load: number, read: () => Promise<() => void>): Promise<void> {
-    let take: () => void = () => undefined;
-    let failed: unknown = null;
-    try {
-      take = await read();
-    } catch (error) {
-      failed = error;
-    }
-    if (load !== this.#loads) return;
-    take();
-    this.#error = failed;
-    this.#loading = false;
-    this.#changed();
-  }
-
-  /** Tell the listeners, once for a burst: a view sorts everything. */
+  /** Tell the listeners, once for a burst. */
   #changed(): void {
     this.#changeTimer ??= setTimeout(() => {
       this.#changeTimer = undefined;

@@ -1,6 +1,6 @@
 /** The items of an inbox as values: how they arrive, change, and look under receipts not yet answered. */
 import type { InboxFilter, Receipt } from "./http.js";
-import type { Changed, Item, Notification, Position } from "./wire.js";
+import type { Changed, Item, Notification, Position, Thread } from "./wire.js";
 
 /**
  * Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null.
@@ -26,16 +26,17 @@ const IMPLIED: Record<Receipt, readonly Receipt[]> = {
   archived: ["seen", "read", "archived"],
 };
 
-/** The item that a notification makes; null for what is in no log, and so in no inbox. */
-export function arrived(notification: Notification, thread: Item["thread"]): Item | null {
+/** The item that a notification makes of what its thread had; null for what is in no log, and so in no inbox. */
+export function arrived(notification: Notification, before: readonly Item[]): Item | null {
   const { offset, room, id, type, level, urgent, title, content, data, link, actor, created_at, expires_at } =
     notification;
   if (offset === null) return null;
   const key = notification.thread;
+  const count = before.reduce((highest, { thread }) => Math.max(highest, thread?.count ?? 0), 0) + 1;
   return {
     ...{ id, type, level, urgent, title, content, data, link, actor, created_at, expires_at },
     ...{ room, rooms: [room], offset },
-    thread: key === null ? null : { key, count: (thread?.count ?? 0) + 1, open: true, settled_by: null },
+    thread: key === null ? null : { key, count, open: true, settled_by: null },
     ...{ seen_at: null, read_at: null, archived_at: null },
   };
 }
@@ -51,43 +52,61 @@ export function amended(item: Item, changed: Changed): Item | null {
   return changed.kind === "retract" ? null : { ...item, ...changed.set };
 }
 
-export function marked(item: Item, mark: Mark): Item {
-  if (!concerns(mark, item)) return item;
-  const receipts = mark.given ? IMPLIED[mark.receipt] : [mark.receipt];
-  const next = { ...item };
-  for (const receipt of receipts) {
-    if (!mark.given) next[`${receipt}_at`] = null;
-    else next[`${receipt}_at`] ??= mark.at;
+/** What a mark makes of items; one that it does not change stays the same. */
+export function marking(mark: Mark): (item: Item) => Item {
+  const [concerns, receipts] = [concerning(mark), mark.given ? IMPLIED[mark.receipt] : [mark.receipt]];
+  return (item) => {
+    const changed = receipts.filter((receipt) => mark.given === (item[`${receipt}_at`] === null));
+    if (changed.length === 0 || !concerns(item)) return item;
+    const at = mark.given ? mark.at : null;
+    const next = { ...item };
+    for (const receipt of changed) next[`${receipt}_at`] = at;
+    return next;
+  };
+}
+
+function concerning(mark: Mark): (item: Item) => boolean {
+  if ("ids" in mark) {
+    const ids = new Set(mark.ids);
+    return ({ id }) => ids.has(id);
   }
-  return next;
+  const { through, epoch } = mark;
+  return ({ room, offset }) => epoch === null || offset <= (through[room] ?? 0);
 }
 
-function concerns(mark: Mark, item: Item): boolean {
-  if ("ids" in mark) return mark.ids.includes(item.id);
-  return mark.epoch === null || item.offset <= (mark.through[item.room] ?? 0);
+/** Items with the same key are one row. */
+export function rowKey({ id, thread }: { id: string; thread: Pick<Thread, "key"> | null }): string {
+  return thread ? `thread ${thread.key}` : id;
 }
 
-/** Newest first, one row for each thread. */
-export function rows(items: Iterable<Item>): Row[] {
-  const found = new Map<string, Row>();
-  for (const item of items) {
-    const key = item.thread ? `thread ${item.thread.key}` : item.id;
-    const row = found.get(key);
-    if (row) row.older.push(item);
-    else found.set(key, { key, item, older: [], ...standing(item) });
-  }
-  return [...found.values()];
+/** The row of items with one key, newest first; null without any. */
+export function rowOf([item, ...older]: Item[]): Row | null {
+  return item ? { key: rowKey(item), item, older, ...standing(item) } : null;
 }
 
-function standing(item: Item): { unread: boolean; unseen: boolean } {
+export function standing(item: Item): { unread: boolean; unseen: boolean } {
   const unread = item.read_at === null && item.thread?.open !== false;
   return { unread, unseen: unread && item.seen_at === null };
 }
+
+/** Whether two items say the same; the values in them may be copies. */
+export function isSame(one: Item, other: Item): boolean {
+  if (one === other) return true;
+  const names = Object.keys(one) as (keyof Item)[];
+  return names.every((name) => one[name] === other[name] || toJson(one[name]) === toJson(other[name]));
+}
+
+const toJson = (value: unknown): string => JSON.stringify(value);
 
 /** Newest first: by time, and by id for what came in the same millisecond. */
 export function newestFirst(a: Item, b: Item): number {
   if (a.created_at !== b.created_at) return a.created_at < b.created_at ? 1 : -1;
   return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}
+
+/** Rows are in the order of their newest items. */
+export function byPlace(one: Row, other: Row): number {
+  return newestFirst(one.item, other.item);
 }
 
 /** Whether an item belongs into a list; null when only the server knows. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { amended, arrived, type Mark, marked, matches, newestFirst, rows } from "../src/items.js";
+import { amended, arrived, isSame, type Mark, marking, matches } from "../src/items.js";
 import type { Changed, Item, Notification } from "../src/wire.js";
 
 function notification(id: string, more: Partial<Notification> = {}): Notification {
@@ -7,7 +7,7 @@ function notification(id: string, more: Partial<Notification> = {}): Notificatio
 }
 
 function item(id: string, more: Partial<Item> = {}): Item {
-  return { ...(arrived(notification(id), null) as Item), ...more };
+  return { ...(arrived(notification(id), []) as Item), ...more };
 }
 
 const thread = (count: number, open = true) => ({ key: "task:1", count, open, settled_by: null });
@@ -15,19 +15,10 @@ const changed = (more: Partial<Changed>) =>
   ({ id: null, thread: null, by: null, set: {}, ...more }) as Changed;
 const given = { key: "k", given: true, at: "now" };
 
-test("a thread is one row with its newest item on top, unread while it is open and that is unread", () => {
-  const items = [item("1", { thread: thread(1), read_at: "x" }), item("2"), item("3", { thread: thread(2) })];
-  const found = rows(items.toSorted(newestFirst));
-  expect(found.map((row) => [row.item.id, row.older.map(({ id }) => id), row.unread])).toEqual([
-    ["3", ["1"], true],
-    ["2", [], true],
-  ]);
-  expect(rows([item("3", { thread: thread(2, false) })])[0]?.unread).toBe(false);
-});
-
 test("what is in no log is in no inbox, and what continues a thread is counted in it", () => {
-  expect(arrived(notification("1", { offset: null }), null)).toBeNull();
-  expect(arrived(notification("2", { thread: "task:1" }), thread(4))?.thread?.count).toBe(5);
+  const known = [2, 4, 3].map((count) => item("1", { thread: thread(count) }));
+  expect(arrived(notification("1", { offset: null }), [])).toBeNull();
+  expect(arrived(notification("2", { thread: "task:1" }), known)?.thread?.count).toBe(5);
 });
 
 test("an update changes its fields, a retract takes the item away, a settle closes the thread", () => {
@@ -43,13 +34,13 @@ test("an update changes its fields, a retract takes the item away, a settle clos
 
 test("reading includes seeing, archiving includes reading, and the first moment stays", () => {
   const archive: Mark = { ...given, receipt: "archived", ids: ["1"] };
-  expect(marked(item("1", { seen_at: "before" }), archive)).toMatchObject({
+  expect(marking(archive)(item("1", { seen_at: "before" }))).toMatchObject({
     seen_at: "before",
     read_at: "now",
     archived_at: "now",
   });
   const back: Mark = { ...archive, given: false };
-  expect(marked(item("1", { read_at: "x", archived_at: "x" }), back)).toMatchObject({
+  expect(marking(back)(item("1", { read_at: "x", archived_at: "x" }))).toMatchObject({
     read_at: "x",
     archived_at: null,
   });
@@ -57,7 +48,7 @@ test("reading includes seeing, archiving includes reading, and the first moment 
 
 test("reading all reaches to the position that was known, and no further", () => {
   const all: Mark = { ...given, receipt: "read", through: { "user:1": 5 }, epoch: "e1" };
-  expect([5, 6].map((offset) => marked(item("1", { offset }), all).read_at)).toEqual(["now", null]);
+  expect([5, 6].map((offset) => marking(all)(item("1", { offset })).read_at)).toEqual(["now", null]);
 });
 
 test("what a list shows is decided here as far as that is possible", () => {
@@ -68,4 +59,18 @@ test("what a list shows is decided here as far as that is possible", () => {
   expect(
     [thread(2), thread(2, false), null].map((one) => matches(item("1", { thread: one }), { todo: true })),
   ).toEqual([true, false, false]);
+});
+
+test("an item that a mark does not change stays the same", () => {
+  const read = item("1", { seen_at: "x", read_at: "x" });
+  expect(marking({ ...given, receipt: "read", ids: ["1"] })(read)).toBe(read);
+  const unread = item("1");
+  expect(marking({ ...given, receipt: "read", ids: ["2"] })(unread)).toBe(unread);
+});
+
+test("a copy says the same, and what differs in anything does not", () => {
+  const [one, copy] = [item("1", { thread: thread(2) }), item("1", { thread: thread(2) })];
+  expect(isSame(one, copy)).toBe(true);
+  expect(isSame(one, { ...copy, thread: thread(3) })).toBe(false);
+  expect(isSame(one, { ...copy, read_at: "now" })).toBe(false);
 });

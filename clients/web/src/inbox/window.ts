@@ -1,9 +1,14 @@
 /** Only the rows on the screen are in the page, however long the list: inside an element that scrolls, or the page itself. */
-import { useVirtualizer, useWindowVirtualizer, type Virtualizer } from "@tanstack/vue-virtual";
+import {
+  measureElement,
+  useVirtualizer,
+  useWindowVirtualizer,
+  type Virtualizer,
+} from "@tanstack/vue-virtual";
 import { computed, onBeforeUnmount, onMounted, ref, type Ref } from "vue";
 
 const ROW_PX = 108;
-const OVERSCAN = 6;
+const OVERSCAN = 4;
 
 export interface RowWindow {
   keys: Readonly<Ref<readonly string[]>>;
@@ -19,17 +24,26 @@ export interface RowWindow {
 export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow) {
   const start = ref(0);
   const own = scroller();
+  const leap = { frame: null as CSSNumberish | null, from: 0, far: false };
   const options = computed(() => ({
     count: keys.value.length,
     estimateSize: () => ROW_PX,
     getItemKey: (index: number) => keys.value[index] ?? index,
     overscan: OVERSCAN,
+    measureElement: measured,
     scrollMargin: start.value,
     scrollPaddingStart: covered().top,
     scrollPaddingEnd: covered().bottom,
     rangeExtractor: ({ startIndex, endIndex, overscan, count }: Range) => {
-      const from = Math.max(0, startIndex - overscan);
-      const length = Math.max(0, Math.min(count - 1, endIndex + overscan) - from + 1);
+      // Who leaps sees the screen first: the rows around it come with the next move. In one frame this is asked often.
+      const frame = document.timeline.currentTime;
+      if (frame !== leap.frame) {
+        leap.far = Math.abs(startIndex - leap.from) > endIndex - startIndex;
+        [leap.frame, leap.from] = [frame, startIndex];
+      }
+      const around = leap.far ? 0 : overscan;
+      const from = Math.max(0, startIndex - around);
+      const length = Math.max(0, Math.min(count - 1, endIndex + around) - from + 1);
       const shown = Array.from({ length }, (_, n) => from + n);
       const also = kept.value;
       if (also < 0 || also >= count || shown.includes(also)) return shown;
@@ -57,6 +71,20 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
   onBeforeUnmount(() => observer.disconnect());
 
   return { virtualizer, start, measureStart };
+}
+
+/**
+ * The height of a row once the browser has laid it out, which it tells by itself before it paints; until then the
+ * last one known. To ask for it at once would lay out the page again for every row that comes in.
+ */
+function measured<Scroller extends Element | Window>(
+  row: Element,
+  entry: ResizeObserverEntry | undefined,
+  rows: Virtualizer<Scroller, Element>,
+): number {
+  if (entry) return measureElement(row, entry, rows);
+  const index = rows.indexFromElement(row);
+  return rows.itemSizeCache.get(rows.options.getItemKey(index)) ?? ROW_PX;
 }
 
 interface Range {
