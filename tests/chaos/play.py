@@ -82,11 +82,15 @@ class Play:
         yield
         self.stage.journal.write(over=kind)
 
-    async def verdict(self, within_s: float) -> Verdict:
-        """What came of it all, once nothing is missing any more, or that time is over."""
+    async def verdict(self, within_s: float, *, awaited: str | None = None) -> Verdict:
+        """What came of it all, once nothing is missing any more and the breach that is awaited was seen, or that time is
+        over.
+        """
         found = self._judge()
         deadline = asyncio.get_running_loop().time() + within_s
-        while found.total.lost and asyncio.get_running_loop().time() < deadline:
+        while asyncio.get_running_loop().time() < deadline and (
+            found.total.lost or (awaited is not None and awaited not in found.breaches)
+        ):
             await asyncio.sleep(0.1)
             found = self._judge()
         return found

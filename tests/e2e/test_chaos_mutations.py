@@ -29,5 +29,5 @@ async def test_without_it_the_breach_is_reported(
     scene, breach = SCENES[mutation]
     async with playing(tmp_path, database_url, redis=redis_server, people=1, mutation=mutation) as play:
         await scene(play)
-        verdict = await play.verdict(LOST_AFTER_S)
+        verdict = await play.verdict(LOST_AFTER_S, awaited=breach)
         assert verdict.breaches.keys() == {breach}

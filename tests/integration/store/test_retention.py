@@ -495,7 +495,7 @@ async def test_nothing_is_found_by_reading_a_whole_table(log, database):
 
     names = "room|posting|notification|membership|room_thread"
     whole = re.compile(rf"SCAN ({names})\b|Seq Scan on ({names})\b")
-    found = await database.read(plans)
+    found = await database.read(plans, snapshot=True)
     for plan in found:
         assert not whole.search(plan), plan
     for index in ("ix_membership_room_until", "ix_notification_expires_at", "ix_posting_notification_id"):
