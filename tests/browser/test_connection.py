@@ -74,12 +74,12 @@ async def test_what_is_read_offline_is_read_at_the_server_when_it_is_back(
     await row(page, "to be read").hover()
     await row(page, "to be read").get_by_role("button", name="Mark as read").click()
     await expect(row(page, "to be read").get_by_title("Unread", exact=True)).to_have_count(0)
-    await asyncio.to_thread(sqlite_server.start)
+    async with page.expect_response(lambda answer: answer.url.endswith("/inbox/read") and answer.ok):
+        await asyncio.to_thread(sqlite_server.start)
 
     async with logged_in(sqlite_server.url, "zhangsan") as caller:
-        async with asyncio.timeout(20):
-            while (await caller.call("GET", "inbox/counts"))[1]["unread"]:
-                await asyncio.sleep(0.1)
+        assert (await caller.call("GET", "inbox/counts"))[1]["unread"] == 0
+    await live(page)
     await expect(row(page, "to be read").get_by_title("Unread", exact=True)).to_have_count(0)
 
 
