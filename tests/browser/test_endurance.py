@@ -14,7 +14,7 @@ from tests.support.proxy import TcpProxy
 from tests.support.stage import logged_in
 
 RESTARTS, CUTS = 50, 20
-AWAY = "ERR_|WebSocket connection to .* failed|status of 503"
+AWAY = "ERR_|WebSocket connection to .* failed|status of (400|503)"
 
 COLLECT_TOASTS = """() => {
     window.toasted = [];

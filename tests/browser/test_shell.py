@@ -18,7 +18,10 @@ async def test_the_login_is_accessible(page: Page):
     await accessible(page)
 
 
-async def test_a_link_into_the_page_leads_to_it_after_the_login(open_page, sqlite_server: ServerProcess):
+async def test_a_link_into_the_page_leads_to_it_after_the_login(
+    open_page, faults: Faults, sqlite_server: ServerProcess
+):
+    faults.allow("status of 404")  # there is no such task
     page = await open_page("/tasks/17")
 
     await expect(page).to_have_url(f"{sqlite_server.url}/login?next=/tasks/17")

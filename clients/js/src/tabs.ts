@@ -77,14 +77,16 @@ export class Hearing {
   #waiting = true;
 
   /**
-   * `next` is to be applied. `missed`: something before it is lost, a snapshot is needed. `waiting`: the snapshot
-   * has this in it. `past`: by somebody who does not lead any more.
+   * `next` is to be applied. `missed`: something before it is lost, a snapshot is to be asked for. `waiting`: the one
+   * that was asked for has this in it. `past`: by somebody who does not lead any more.
    */
   hear({ fence, number }: Said): "next" | "missed" | "waiting" | "past" {
     if (fence < this.#fence) return "past";
-    const next = fence === this.#fence && number === this.#number + 1;
+    // Of a leader that is not known yet, no snapshot was asked for: whoever led until now would wait for ever.
+    const known = fence === this.#fence;
+    const next = known && number === this.#number + 1;
     [this.#fence, this.#number] = [fence, number];
-    if (this.#waiting) return "waiting";
+    if (known && this.#waiting) return "waiting";
     if (next) return "next";
     this.#waiting = true;
     return "missed";

@@ -3,9 +3,9 @@ import { Hearing, Roster } from "../src/tabs.js";
 
 const said = (fence: number, number: number) => ({ fence, number });
 
-test("a tab that comes late waits for a snapshot, and goes on behind it", () => {
+test("a tab that comes late asks for a snapshot, once, and goes on behind it", () => {
   const hearing = new Hearing();
-  expect(hearing.hear(said(1, 7))).toBe("waiting");
+  expect([hearing.hear(said(1, 6)), hearing.hear(said(1, 7))]).toEqual(["missed", "waiting"]);
   expect(hearing.catchUp(said(1, 8))).toBe(true);
   expect([hearing.hear(said(1, 9)), hearing.hear(said(1, 10))]).toEqual(["next", "next"]);
 });
@@ -16,6 +16,14 @@ test("a message that was lost is noticed, once, and asks for a snapshot", () => 
   expect([hearing.hear(said(1, 3)), hearing.hear(said(1, 4))]).toEqual(["missed", "waiting"]);
   hearing.catchUp(said(1, 5));
   expect(hearing.hear(said(1, 6))).toBe("next");
+});
+
+test("who led until now asks for a snapshot, also when the next leader's events come before its sign", () => {
+  const hearing = new Hearing();
+  expect(hearing.hear(said(2, 5))).toBe("missed");
+  expect(hearing.isNew(2)).toBe(false);
+  expect(hearing.catchUp(said(2, 5))).toBe(true);
+  expect(hearing.hear(said(2, 6))).toBe("next");
 });
 
 test("a snapshot that another tab asked for changes nothing", () => {
