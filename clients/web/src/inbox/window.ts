@@ -1,6 +1,7 @@
 /** Only the rows on the screen are in the page, however long the list: inside an element that scrolls, or the page itself. */
 import { useVirtualizer, useWindowVirtualizer, type Virtualizer } from "@tanstack/vue-virtual";
 import { computed, onBeforeUnmount, onMounted, ref, type Ref } from "vue";
+import { resizeRows } from "./heights";
 
 const ROW_PX = 108;
 const OVERSCAN = 4;
@@ -64,14 +65,15 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
    * would lay out the page again for every row that comes in.
    */
   const heights = new ResizeObserver((entries) => {
-    for (const { target, borderBoxSize } of entries) {
-      if (target.isConnected) resize(target as HTMLElement, borderBoxSize[0]?.blockSize);
-      else heights.unobserve(target);
-    }
+    const resized = entries.flatMap(({ target, borderBoxSize }) => {
+      const slot = target as HTMLElement;
+      const px = borderBoxSize[0]?.blockSize ?? slot.offsetHeight;
+      if (slot.isConnected) return [[Number(slot.dataset["index"]), Math.round(px)] as const];
+      heights.unobserve(slot);
+      return [];
+    });
+    resizeRows(virtualizer.value, resized);
   });
-  function resize(slot: HTMLElement, px = slot.offsetHeight): void {
-    virtualizer.value.resizeItem(Number(slot.dataset["index"]), Math.round(px));
-  }
 
   /** Follow the height of the row that is shown in `slot`. An observer tells of another row only when asked anew. */
   const measured = new WeakMap<Element, string>();
