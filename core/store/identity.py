@@ -65,7 +65,7 @@ def users_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, User]:
     values = {"ids": texts_value(dialect, sorted(set(ids)))}
     rows = connection.execute(_users(dialect), values).all()
     projects: dict[str, Projects] = {row.id: {} for row in rows}
-    for user_id, project_id, roles in connection.execute(_projects(dialect), values):
+    for user_id, project_id, roles in connection.execute(_projects(dialect), values).all():
         projects.setdefault(user_id, {})[project_id] = frozenset(roles)
     return {row.id: user_from_row(row, projects[row.id]) for row in rows}
 
@@ -143,7 +143,7 @@ def _revoked(connection: Connection, asked: Sequence[Asked]) -> frozenset[str]:
     """Which of these tokens, logins and keys are over by somebody's doing."""
     dialect = connection.dialect.name
     values = {"ids": texts_value(dialect, {id_ for _, ids in asked for id_ in ids})}
-    return frozenset(connection.execute(_over(dialect), values).scalars())
+    return frozenset(connection.execute(_over(dialect), values).scalars().all())
 
 
 @cache

@@ -28,7 +28,7 @@ from core.store.dialects import among
 from core.store.due import due_by_room, merged
 from core.store.items import items
 from core.store.places import Rows
-from core.store.since import Since, since_of_many, states_of_many
+from core.store.since import Since, since_of_many, states_of_many, versions_of_many
 from core.store.unread import count_without
 
 _posting = tables.posting.c
@@ -56,7 +56,7 @@ class SqlInbox:
         return await self._database.load(states_of_many, Since(user_id, rooms))
 
     async def version(self, user_id: str) -> int:
-        return await self._database.read(partial(_version, user_id=user_id))
+        return await self._database.load(versions_of_many, user_id)
 
     async def counts(self, user_id: str, rooms: Sequence[str]) -> InboxCounts:
         return await self._database.read(partial(_counts, user_id=user_id, rooms=rooms), snapshot=True)
@@ -139,11 +139,6 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
     )
 
 
-def _version(connection: Connection, user_id: str) -> int:
-    version = select(tables.inbox.c.version).where(tables.inbox.c.user_id == user_id)
-    return connection.execute(version).scalar_one_or_none() or 0
-
-
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
     due = due_by_room(connection, user_id, rooms)
     rows = Rows(connection, user_id, tuple(due))
@@ -165,5 +160,5 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
         todo=count(wanted(InboxFilter(archived=False, todo=True))).total(),
         archived=count(wanted(InboxFilter(archived=True))).total(),
         by_type=by_type,
-        version=_version(connection, user_id),
+        version=versions_of_many(connection, [user_id])[0],
     )

@@ -125,7 +125,8 @@ def _found(connection: Connection, unit: Unit, appended: Mapping[str, Appended],
 def _heads_of_many(connection: Connection, asked: Sequence[Sequence[str]]) -> list[Mapping[str, Head]]:
     dialect = connection.dialect.name
     values = {"rooms": texts_value(dialect, {room for rooms in asked for room in rooms})}
-    found = {name: Head(*head) for name, *head in connection.execute(_heads(dialect), values)}
+    rows = connection.execute(_heads(dialect), values).all()
+    found = {name: Head(head, floor, members) for name, head, floor, members in rows}
     return [found] * len(asked)
 
 

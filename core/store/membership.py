@@ -93,10 +93,9 @@ def intervals_of_many(
     dialect = connection.dialect.name
     places = ((user_id, room) for user_id, some in rooms.items() for room in some)
     found: dict[str, list[Interval]] = {user_id: [] for user_id in rooms}
-    for user_id, *interval in connection.execute(
-        _intervals_of_many(dialect), rows_values(dialect, "place", _PLACE, places)
-    ):
-        found[user_id].append(Interval(*interval))
+    values = rows_values(dialect, "place", _PLACE, places)
+    for user_id, room, since, until in connection.execute(_intervals_of_many(dialect), values).all():
+        found[user_id].append(Interval(room, since, until))
     return {user_id: tuple(some) for user_id, some in found.items()}
 
 

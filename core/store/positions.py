@@ -77,10 +77,9 @@ def _stored(
     dialect = connection.dialect.name
     places = {(user_id, room) for user_id, rooms in asked for room in rooms}
     found: dict[str, dict[str, tuple[int, datetime]]] = {}
-    for user_id, room, *acked in connection.execute(
-        _positions(dialect), rows_values(dialect, "place", _PLACE, places)
-    ):
-        found.setdefault(user_id, {})[room] = tuple(acked)
+    values = rows_values(dialect, "place", _PLACE, places)
+    for user_id, room, offset, at in connection.execute(_positions(dialect), values).all():
+        found.setdefault(user_id, {})[room] = (offset, at)
     return [
         {room: acked for room, acked in found.get(user_id, {}).items() if room in rooms}
         for user_id, rooms in asked

@@ -3,7 +3,7 @@
 Most of them share their rooms, and have read alike: what is read of a stretch of a room is read once for all of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -62,9 +62,8 @@ def _states(
 ) -> list[InboxState]:
     dialect = connection.dialect.name
     rooms = {"rooms": texts_value(dialect, {room for some in asked for room in some.rooms})}
-    people = {"user_ids": texts_value(dialect, {some.user_id for some in asked})}
-    heads: dict[str, int] = dict(map(tuple, connection.execute(_heads(dialect), rooms)))
-    versions: dict[str, int] = dict(map(tuple, connection.execute(_versions(dialect), people)))
+    heads: dict[str, int] = dict(map(tuple, connection.execute(_heads(dialect), rooms).all()))
+    versions = _versions_of(connection, {some.user_id for some in asked})
     epoch = str(connection.execute(_EPOCH).scalar_one())
     counts = count_of_many(
         connection, [(some.user_id, lacking) for some, lacking in zip(asked, gaps, strict=True)]
@@ -79,6 +78,18 @@ def _states(
         )
         for some, without in zip(asked, counts, strict=True)
     ]
+
+
+def versions_of_many(connection: Connection, user_ids: Sequence[str]) -> list[int]:
+    """The versions of inboxes; 0 before the first receipt."""
+    found = _versions_of(connection, set(user_ids))
+    return [found.get(user_id, 0) for user_id in user_ids]
+
+
+def _versions_of(connection: Connection, user_ids: Iterable[str]) -> dict[str, int]:
+    dialect = connection.dialect.name
+    values = {"user_ids": texts_value(dialect, user_ids)}
+    return dict(map(tuple, connection.execute(_versions(dialect), values).all()))
 
 
 _EPOCH = select(tables.log.c.epoch)

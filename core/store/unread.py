@@ -120,7 +120,7 @@ def _standing_in(
     values = rows_values(dialect, "gap", _GAP, rows) | {"now": clock.now()}
     return {
         every[at]: found
-        for at, *texts in connection.execute(_standing(dialect), values)
+        for at, *texts in connection.execute(_standing(dialect), values).all()
         if (found := frozenset(key for text in texts for key in _read_list(text)))
     }
 
@@ -175,7 +175,7 @@ def _newest_runs(
     rows = ((at, *place) for at, place in enumerate(every))
     given: dict[tuple[str, Receipt], dict[str, list[Run]]] = {}
     statement = _newest_of_each(dialect, tuple(receipts))
-    for at, *texts in connection.execute(statement, rows_values(dialect, "place", _PLACE, rows)):
+    for at, *texts in connection.execute(statement, rows_values(dialect, "place", _PLACE, rows)).all():
         user_id, room = every[at]
         for receipt, text in zip(receipts, texts, strict=True):
             if taken := [_run(run) for run in _read_list(text)]:

@@ -88,7 +88,7 @@ def _assigned(connection: Connection, users: Sequence[User]) -> dict[str, list[_
     dialect = connection.dialect.name
     values = {"ids": texts_value(dialect, {user.id for user in users})}
     found: dict[str, list[_Some]] = {}
-    for user_id, project_id, state, number, since in connection.execute(_assigned_to(dialect), values):
+    for user_id, project_id, state, number, since in connection.execute(_assigned_to(dialect), values).all():
         found.setdefault(user_id, []).append(_Some(project_id, TaskState(state), number, since))
     return found
 
