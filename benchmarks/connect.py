@@ -21,6 +21,7 @@ from tests.support.postgres import PostgresCluster
 from tests.support.stage import demo_server, load_demo
 
 NUMBERS = (1_000, 8_000)
+_IN_MEMORY = (sys.executable, "-m", "benchmarks.remembered", "serve")
 GOAL_US, GOAL_S, GOAL_RATIO = 2_000, 20, 1.2
 _IDLE_SHARE, _LOOK_S = 0.05, 0.25
 _WITHIN_S = 120
@@ -57,6 +58,15 @@ def _on_sqlite(number: int) -> Iterator[tuple[Target, list[str]]]:
 
 
 @contextmanager
+def _in_memory(number: int) -> Iterator[tuple[Target, list[str]]]:
+    with (
+        TemporaryDirectory(prefix="connect-") as folder,
+        _ours(f"sqlite:///{folder}/log.db", number, command=_IN_MEMORY) as ours,
+    ):
+        yield ours
+
+
+@contextmanager
 def _on_postgres(number: int) -> Iterator[tuple[Target, list[str]]]:
     cluster = PostgresCluster()
     try:
@@ -75,7 +85,7 @@ def _node(_: int) -> Iterator[tuple[Target, list[str]]]:
         yield replace(target, requests=target.requests[:1]), []
 
 
-STANDS = {"Node": _node, "SQLite": _on_sqlite, "PostgreSQL": _on_postgres}
+STANDS = {"Node": _node, "memory": _in_memory, "SQLite": _on_sqlite, "PostgreSQL": _on_postgres}
 
 
 def measure(name: str, number: int) -> dict[str, tuple[float, float]]:
@@ -86,6 +96,9 @@ def measure(name: str, number: int) -> dict[str, tuple[float, float]]:
         opened_swarm(target, number, Path(folder)) as swarm,
     ):
         ways = {"come": list(target.auths)} | ({"come back": back} if back else {})
+        if name == "memory":
+            for auths in ways.values():
+                _came(target, swarm, auths, number)
         return {way: _came(target, swarm, auths, number) for way, auths in ways.items()}
 
 
