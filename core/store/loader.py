@@ -98,13 +98,14 @@ class Loader:
                     asked.answer.set_result(answer)
 
     async def _failed(self, batch: Sequence[_Request], error: Exception) -> None:
-        """One request may spoil a statement for all: each by itself, only its own caller hears of it."""
+        """One request may spoil a statement for all: in ever smaller parts, only its own caller hears of it."""
         if len(batch) == 1 or isinstance(error, Unavailable):
             for asked in batch:
                 _fail(asked, error)
-        else:
-            for asked in batch:
-                await self._read_batch((asked,))
+            return
+        half = len(batch) // 2
+        for part in (batch[:half], batch[half:]):
+            await self._read_batch(part)
 
 
 def _answers(batch: Sequence[_Request], connection: Connection) -> list[Any]:
