@@ -31,6 +31,8 @@ from realtime.sessions import Sessions
 _SYNC_PATIENCE_S = 5.0
 """How long a sync waits for the catching up that goes on; the client's other events wait behind it."""
 
+_PING, _POSITION, _AUTHENTICATE, _MARK = PingBody(), PositionBody(), AuthenticateBody(), MarkBody()
+
 _logger = logging.getLogger(__name__)
 
 EventHandler = Callable[[Session, Any], Awaitable[dict[str, Any]]]
@@ -98,7 +100,7 @@ class Events:
         return answer
 
     async def _ping(self, session: Session, payload: Any) -> dict[str, Any]:
-        body = load_event(PingBody(), payload)
+        body = load_event(_PING, payload)
         await self._refresh_inbox_version(session)
         pong = {
             "type": "pong",
@@ -120,7 +122,7 @@ class Events:
             _logger.warning("❌ [WS] 数据库不可用，心跳使用旧版本号")
 
     async def _ack(self, session: Session, payload: Any) -> dict[str, Any]:
-        claim = load_event(PositionBody(), payload)
+        claim = load_event(_POSITION, payload)
         if claim.epoch == self._hub.epoch:
             delivered = self._hub.position_of(session, session.rooms)
             self._services.positions.acknowledge(
@@ -135,7 +137,7 @@ class Events:
 
     async def _sync(self, session: Session, payload: Any) -> dict[str, Any]:
         """Put the rooms of the position back to syncing; the replay follows this answer as events."""
-        claim = load_event(PositionBody(), payload)
+        claim = load_event(_POSITION, payload)
         try:
             async with asyncio.timeout(_SYNC_PATIENCE_S if session.entered else 0):
                 await session.wait_live()
@@ -147,7 +149,7 @@ class Events:
         return plan.body()
 
     async def _authenticate(self, session: Session, payload: Any) -> dict[str, Any]:
-        token = load_event(AuthenticateBody(), payload)["token"]
+        token = load_event(_AUTHENTICATE, payload)["token"]
         principal = await self._services.identity.authenticate(token)
         if principal.user is None or principal.user.id != session.user.id:
             raise Unauthenticated("The token is somebody else's.")
@@ -159,7 +161,7 @@ class Events:
 
     def _marker(self, receipt: Receipt) -> EventHandler:
         async def mark(session: Session, payload: Any) -> dict[str, Any]:
-            target = load_event(MarkBody(), payload)
+            target = load_event(_MARK, payload)
             state = await self._services.inbox.mark(
                 session.user, target, receipt, given=True, origin=session.sid
             )

@@ -27,6 +27,7 @@ _logger = logging.getLogger(__name__)
 
 EXPIRY_CHECK_S = 1.0
 _ADMITTED = "notify.admitted"
+_AUTH = ConnectAuth()
 
 
 class Gateway:
@@ -157,7 +158,7 @@ class Gateway:
 def _read_auth(auth: Any) -> tuple[str, Claim]:
     """The token and the claim. A claim that cannot be read is one that cannot be recovered, never an error."""
     try:
-        token, claim = load_event(ConnectAuth(), auth)
+        token, claim = load_event(_AUTH, auth)
     except ValidationError as error:
         if not isinstance(auth, dict) or not auth.get("token"):
             raise _refusal("token_missing") from error

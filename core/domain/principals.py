@@ -42,6 +42,14 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose credentials some are: the person, disabled or not, None when there is nobody; and which of them are over."""
+
+    user: User | None
+    ended: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What a program may publish: room and type patterns, exact or ending in `*`."""
 

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from core.domain.membership import Interval, RoomChanges, Standing
-from core.domain.principals import ApiKey, User
+from core.domain.principals import ApiKey, Holder, User
 
 
 class Identity(Protocol):
-    """Reads of identity. Changes go through the log. Everything here raises `Unavailable`."""
+    """Reads of identity. Changes go through the log. Everything here raises `Unavailable`.
+
+    What many ask for at once is read together; each answer is of a moment after it was asked for.
+    """
 
     async def user(self, user_id: str) -> User | None:
         """A person by id, with their roles and projects of this moment; disabled ones included."""
@@ -19,8 +22,8 @@ class Identity(Protocol):
     async def key(self, key_hash: str) -> ApiKey | None:
         """A program's key, revoked and expired ones included."""
 
-    async def is_revoked(self, ids: Iterable[str]) -> bool:
-        """Whether any of these token, login or key ids is revoked."""
+    async def holder(self, user_id: str, credentials: Iterable[str]) -> Holder:
+        """The person, and which of these token, login and key ids are revoked; in one snapshot."""
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         """The person's membership of these rooms, closed intervals included."""

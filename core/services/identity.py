@@ -11,7 +11,7 @@ from core.domain import clock
 from core.domain.errors import Unauthenticated
 from core.domain.identity import AdoptUser, ChangeUser, RevokeToken
 from core.domain.ids import new_id
-from core.domain.principals import Principal, User
+from core.domain.principals import Holder, Principal, User
 from core.ports.identity import Identity
 from core.ports.log import Log, Unit
 from core.ports.publisher import Publisher
@@ -123,9 +123,7 @@ class IdentityService:
         Raises `Unauthenticated` (token_invalid, token_expired, token_revoked).
         """
         token = self._tokens.verify(refresh_token, "refresh")
-        if await self._identity.is_revoked([token.login_id]):
-            raise Unauthenticated("This login has ended.", code="token_revoked")
-        user = await self._person_of(token)
+        user = await self._person_of(token, token.login_id)
         try:
             await self._log.commit(
                 _revocation(
@@ -183,27 +181,24 @@ class IdentityService:
         self.people_changed((user_id,))
 
     async def _of_token(self, token: Token) -> Principal:
-        if await self._identity.is_revoked([token.id, token.login_id]):
-            raise Unauthenticated("The token was revoked.", code="token_revoked")
-        user = await self._person_of(token)
+        user = await self._person_of(token, token.id, token.login_id)
         return Principal(
             sender=f"user:{user.id}", user=user, login_id=token.login_id, expires_at=token.expires_at
         )
 
     async def _of_outside(self, token: OutsideToken) -> Principal:
-        if await self._identity.is_revoked([token.login_id]):
-            raise Unauthenticated("The token was revoked.", code="token_revoked")
-        user = await self._adopted(token.person)
+        holder = await self._identity.holder(token.person.user_id, [token.login_id])
+        _check_not_ended(holder)
+        user = await self._adopted(holder.user, token.person)
         return Principal(
             sender=f"user:{user.id}", user=user, login_id=token.login_id, expires_at=token.expires_at
         )
 
-    async def _adopted(self, claimed: AdoptUser) -> User:
+    async def _adopted(self, user: User | None, claimed: AdoptUser) -> User:
         """The person as the newest claims ever seen make them, whichever token they are seen by now.
 
         Who may not come in is refused before anything is changed, and again if that took effect meanwhile.
         """
-        user = await self._identity.user(claimed.user_id)
         if user is not None:
             _check_open(user, claimed.claims_at)
         if user is None or user.claims_at is None or claimed.claims_at > user.claims_at:
@@ -230,17 +225,16 @@ class IdentityService:
             expires_at=found.expires_at,
         )
 
-    async def _person_of(self, token: Token) -> User:
-        user = await self._present_user(token.user_id)
+    async def _person_of(self, token: Token, *credentials: str) -> User:
+        holder = await self._identity.holder(token.user_id, credentials)
+        _check_not_ended(holder)
+        user = _present(holder.user)
         if user.generation != token.generation or token.born not in (None, born_ms(user)):
             raise Unauthenticated("All logins of this account were ended.", code="token_revoked")
         return user
 
     async def _present_user(self, user_id: str) -> User:
-        user = await self._identity.user(user_id)
-        if user is None or user.disabled:
-            raise _closed()
-        return user
+        return _present(await self._identity.user(user_id))
 
     def _issue(self, user: User, login_id: str) -> Login:
         return Login(
@@ -248,6 +242,17 @@ class IdentityService:
             access_token=self._tokens.access(user, login_id),
             refresh_token=self._tokens.refresh(user, login_id),
         )
+
+
+def _check_not_ended(holder: Holder) -> None:
+    if holder.ended:
+        raise Unauthenticated("The token was revoked.", code="token_revoked")
+
+
+def _present(user: User | None) -> User:
+    if user is None or user.disabled:
+        raise _closed()
+    return user
 
 
 def _check_open(user: User, issued_at: datetime) -> None:

@@ -36,6 +36,8 @@ class OutsideTokens:
 
     def issuer_of(self, encoded: str) -> Issuer | None:
         """The issuer that the token names, if it is one of these. Nothing about the token is verified yet."""
+        if not self._issuers:
+            return None
         try:
             named = jwt.decode(encoded, options={"verify_signature": False}).get("iss")
         except (jwt.InvalidTokenError, ValueError):

@@ -1,17 +1,17 @@
 """Pushed counters on SQL."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, and_, bindparam, delete, func, or_, select
+from sqlalchemy import Connection, Select, and_, delete, func, or_, select
 
 from core.domain import clock
 from core.domain.counters import Counters, SetCounters
 from core.domain.principals import ADMIN
 from core.store import tables
 from core.store.database import Database
-from core.store.dialects import among, insert
+from core.store.dialects import among, among_named, insert, texts_value
 from core.store.done import Done
 from core.store.due import NOW
 from core.store.identity import users_by_id
@@ -31,35 +31,39 @@ class SqlCounters:
         self._database = database
 
     async def of(self, user_id: str) -> Sequence[Counters]:
-        return await self._database.read(partial(_counters_of, user_id=user_id))
+        return await self._database.load(_counters_of, user_id)
 
 
-def _counters_of(connection: Connection, user_id: str) -> list[Counters]:
+def _counters_of(connection: Connection, user_ids: Sequence[str]) -> list[Sequence[Counters]]:
     """Nobody could correct what a key said that is good for nothing any more, or somebody who is no admin now: it goes
     with them.
     """
-    rows = connection.execute(_COUNTERS, {"user_id": user_id, "now": clock.now()}).all()
+    dialect = connection.dialect.name
+    values = {"user_ids": texts_value(dialect, set(user_ids)), "now": clock.now()}
+    rows = connection.execute(_said(dialect), values).all()
     people = {row.source.removeprefix(_PERSON) for row in rows if row.source.startswith(_PERSON)}
     admins = {
         f"{_PERSON}{id_}"
         for id_, user in (users_by_id(connection, people) if people else {}).items()
         if ADMIN in user.roles and not user.disabled
     }
-    return [row.counters for row in rows if not row.source.startswith(_PERSON) or row.source in admins]
+    good: dict[str, list[Counters]] = {}
+    for row in rows:
+        if not row.source.startswith(_PERSON) or row.source in admins:
+            good.setdefault(row.user_id, []).append(row.counters)
+    return [good.get(user_id, []) for user_id in user_ids]
 
 
-def _counters() -> Select[Any]:
+@cache
+def _said(dialect: str) -> Select[Any]:
+    """Built once: every connect begins with it."""
     counter, key = tables.summary_counter.c, tables.api_key.c
     is_good = and_(key.revoked_at.is_(None), or_(key.expires_at.is_(None), key.expires_at > NOW))
     return (
-        select(counter.source, counter.counters)
+        select(counter.user_id, counter.source, counter.counters)
         .outerjoin(tables.api_key, key.id == func.substr(counter.source, _KEY_ID_AT))
-        .where(counter.user_id == bindparam("user_id", type_=String), or_(key.id.is_(None), is_good))
+        .where(among_named(dialect, counter.user_id, "user_ids"), or_(key.id.is_(None), is_good))
     )
-
-
-_COUNTERS = _counters()
-"""Built once: every connect begins with it."""
 
 
 def set_counters(connection: Connection, change: SetCounters) -> Done:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.domain.errors import Unavailable
+from core.store.loader import K, Loader, ReadMany, V
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -43,6 +44,12 @@ class Database(Protocol):
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         """Run reads; with `snapshot`, all of them see one state of the database."""
+
+    async def load(self, read_many: ReadMany[K, V], request: K) -> V:
+        """Read the answer to one request in one snapshot with whatever is asked for meanwhile, in few statements.
+
+        `read_many` answers the requests of its kind in their order; it is a plain function, the same for all of them.
+        """
 
     async def write(self, work: Work[T]) -> T:
         """Run work and commit it durably. If `work` raises, nothing happened.
@@ -124,14 +131,19 @@ class _SqliteDatabase:
         self._writing = self._engine.execution_options(writes=True)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._loader = Loader(self.read)
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - always one in WAL
         return await self._run(self._readers, self._engine, partial(_reading, work))
+
+    async def load(self, read_many: ReadMany[K, V], request: K) -> V:
+        return await self._loader.load(read_many, request)
 
     async def write(self, work: Work[T]) -> T:
         return await self._run(self._writer, self._writing, partial(_transaction, work))
 
     async def close(self) -> None:
+        await self._loader.close()
         self._readers.shutdown()
         self._writer.shutdown()
         self._engine.dispose()
@@ -207,14 +219,19 @@ class _PostgresDatabase:
         # Of single statements each has a snapshot of its own: BEGIN and COMMIT would be two more round trips.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._loader = Loader(self.read)
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self._run(self._snapshots if snapshot else self._reads, partial(_reading, work))
+
+    async def load(self, read_many: ReadMany[K, V], request: K) -> V:
+        return await self._loader.load(read_many, request)
 
     async def write(self, work: Work[T]) -> T:
         return await self._run(self._engine, partial(_transaction, work))
 
     async def close(self) -> None:
+        await self._loader.close()
         await self._engine.dispose()
 
     async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:

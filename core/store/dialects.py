@@ -1,6 +1,6 @@
 """What SQLite and PostgreSQL spell differently, or SQLAlchemy keeps in two modules."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,8 +11,10 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Text,
     any_,
     bindparam,
+    cast,
     column,
     func,
     select,
@@ -68,36 +70,51 @@ def _texts(dialect: str) -> Any:
     return ARRAY(String) if dialect == "postgresql" else String()
 
 
-def runs_table(dialect: str, name: str) -> FromClause:
-    """Runs of offsets by room as a table of (room, first, last): the statement is the same for any number of them.
+RUNS = {"room": String, "first": BigInteger, "last": BigInteger}
+"""The columns of runs of offsets by room, for `rows_table` and `rows_values`."""
 
-    Its parameters are the `runs_values` of the same name.
+
+def rows_table(dialect: str, name: str, columns: Mapping[str, Any]) -> FromClause:
+    """Rows that come as parameters as a table of these columns: the statement is the same for any number of them.
+
+    Its parameters are the `rows_values` of the same name.
     """
     if dialect == "postgresql":
-        types = (String, BigInteger, BigInteger)
-        values: list[Any] = [
-            bindparam(key, type_=ARRAY(type_)) for key, type_ in zip(_keys(name), types, strict=True)
-        ]
-        columns = (column("room", String), column("first", BigInteger), column("last", BigInteger))
-        return func.unnest(*values).table_valued(*columns, name=name).render_derived()
+        values: list[Any] = [bindparam(f"{name}_{key}", type_=ARRAY(type_)) for key, type_ in columns.items()]
+        named = (column(key, type_) for key, type_ in columns.items())
+        return func.unnest(*values).table_valued(*named, name=name).render_derived()
     each = func.json_each(bindparam(name, type_=String)).table_valued("value", name=f"{name}_each")
-    room, first, last = (func.json_extract(each.c.value, f"$[{at}]") for at in range(3))
     return select(
-        type_coerce(room, String).label("room"),
-        type_coerce(first, BigInteger).label("first"),
-        type_coerce(last, BigInteger).label("last"),
+        *(
+            type_coerce(func.json_extract(each.c.value, f"$[{at}]"), type_).label(key)
+            for at, (key, type_) in enumerate(columns.items())
+        )
     ).subquery(name)
 
 
-def runs_values(dialect: str, name: str, runs: Mapping[str, Runs]) -> dict[str, Any]:
-    rows = [(room, first, last) for room, some in runs.items() for first, last in some]
+def rows_values(
+    dialect: str, name: str, columns: Mapping[str, Any], rows: Iterable[Sequence[Any]]
+) -> dict[str, Any]:
+    every = list(rows)
     if dialect == "postgresql":
-        return {key: [row[at] for row in rows] for at, key in enumerate(_keys(name))}
-    return {name: dumps(rows)}
+        return {f"{name}_{key}": [row[at] for row in every] for at, key in enumerate(columns)}
+    return {name: dumps(every)}
 
 
-def _keys(name: str) -> tuple[str, str, str]:
-    return f"{name}_rooms", f"{name}_firsts", f"{name}_lasts"
+def run_rows(runs: Mapping[str, Runs]) -> list[tuple[str, int, int]]:
+    """The rows of `RUNS`."""
+    return [(room, first, last) for room, some in runs.items() for first, last in some]
+
+
+NOTHING_LISTED = "[]"
+
+
+def listed(dialect: str, inside: Select[Any], table: FromClause) -> ColumnElement[Any]:
+    """The one column of what `inside` finds for a row of the table, with its order and limit, as a JSON text."""
+    (found,) = (every := inside.correlate(table).subquery()).c
+    postgres = dialect == "postgresql"
+    texts = cast(func.json_agg(found), Text) if postgres else func.json_group_array(found)
+    return select(func.coalesce(texts, NOTHING_LISTED)).select_from(every).scalar_subquery()
 
 
 def for_each(dialect: str, table: FromClause, inside: Select[Any]) -> Select[Any]:

@@ -1,20 +1,23 @@
 """Identity on SQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import CompoundSelect, Connection, Select, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain.membership import Interval, RoomChanges, Standing
-from core.domain.principals import ApiKey, Scope, User
+from core.domain.principals import ApiKey, Holder, Scope, User
 from core.store import tables
 from core.store.database import Database
-from core.store.dialects import among
-from core.store.membership import changes_since, intervals
+from core.store.dialects import among_named, texts_value
+from core.store.membership import changes_since, intervals, intervals_of_many
 from core.store.rows import AnyRow
 
 Projects = dict[str, frozenset[str]]
+Asked = tuple[str, tuple[str, ...]]
+"""A person's id and those of credentials."""
 
 
 class SqlIdentity:
@@ -32,15 +35,14 @@ class SqlIdentity:
     async def key(self, key_hash: str) -> ApiKey | None:
         return await self._database.read(partial(_key, key_hash=key_hash))
 
-    async def is_revoked(self, ids: Iterable[str]) -> bool:
-        return bool(await self._database.read(partial(_revoked, ids=tuple(ids))))
+    async def holder(self, user_id: str, credentials: Iterable[str]) -> Holder:
+        return await self._database.load(_holders, (user_id, tuple(credentials)))
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         return await self._database.read(partial(intervals, user_id=user_id, rooms=tuple(rooms)))
 
     async def standing(self, user_id: str, credentials: Iterable[str]) -> Standing:
-        work = partial(_standing, user_id=user_id, credentials=tuple(credentials))
-        return await self._database.read(work, snapshot=True)
+        return await self._database.load(_standings, (user_id, tuple(credentials)))
 
     async def changes_since(self, known: Mapping[str, int]) -> dict[str, RoomChanges]:
         return await self._database.read(partial(changes_since, known=known)) if known else {}
@@ -59,13 +61,27 @@ def user_where(connection: Connection, where: ColumnElement[bool], *, lock: bool
 
 def users_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, User]:
     """The people that there are, with their roles and projects, in two statements however many they are."""
-    wanted = sorted(set(ids))
-    rows = connection.execute(select(tables.user).where(among(connection, tables.user.c.id, wanted))).all()
-    member = tables.project_member
+    dialect = connection.dialect.name
+    values = {"ids": texts_value(dialect, sorted(set(ids)))}
+    rows = connection.execute(_users(dialect), values).all()
     projects: dict[str, Projects] = {row.id: {} for row in rows}
-    for row in connection.execute(select(member).where(among(connection, member.c.user_id, wanted))):
-        projects.setdefault(row.user_id, {})[row.project_id] = frozenset(row.roles)
+    for user_id, project_id, roles in connection.execute(_projects(dialect), values).all():
+        projects.setdefault(user_id, {})[project_id] = frozenset(roles)
     return {row.id: user_from_row(row, projects[row.id]) for row in rows}
+
+
+@cache
+def _users(dialect: str) -> Select[Any]:
+    """Built once, like what follows: every connect begins with them."""
+    return select(tables.user).where(among_named(dialect, tables.user.c.id, "ids"))
+
+
+@cache
+def _projects(dialect: str) -> Select[Any]:
+    member = tables.project_member.c
+    return select(member.user_id, member.project_id, member.roles).where(
+        among_named(dialect, member.user_id, "ids")
+    )
 
 
 def user_from_row(row: AnyRow, projects: Projects) -> User:
@@ -104,16 +120,36 @@ def _key(connection: Connection, key_hash: str) -> ApiKey | None:
     )
 
 
-def _revoked(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
+def _holders(connection: Connection, asked: Sequence[Asked]) -> list[Holder]:
+    people = users_by_id(connection, (user_id for user_id, _ in asked))
+    ended = _revoked(connection, asked)
+    return [Holder(people.get(user_id), ended.intersection(ids)) for user_id, ids in asked]
+
+
+def _standings(connection: Connection, asked: Sequence[Asked]) -> list[Standing]:
+    people = users_by_id(connection, (user_id for user_id, _ in asked))
+    present = {user_id: user for user_id, user in people.items() if not user.disabled}
+    due = intervals_of_many(connection, {user_id: user.rooms for user_id, user in present.items()})
+    ended = _revoked(connection, asked)
+    return [
+        Standing(present[user_id], due[user_id], ended.intersection(ids))
+        if user_id in present
+        else Standing(None, (), frozenset(ids))
+        for user_id, ids in asked
+    ]
+
+
+def _revoked(connection: Connection, asked: Sequence[Asked]) -> frozenset[str]:
     """Which of these tokens, logins and keys are over by somebody's doing."""
+    dialect = connection.dialect.name
+    values = {"ids": texts_value(dialect, {id_ for _, ids in asked for id_ in ids})}
+    return frozenset(connection.execute(_over(dialect), values).scalars().all())
+
+
+@cache
+def _over(dialect: str) -> CompoundSelect[Any]:
     token, key = tables.revoked_token.c, tables.api_key.c
-    tokens = connection.execute(select(token.id).where(token.id.in_(ids))).scalars()
-    keys = connection.execute(select(key.id).where(key.id.in_(ids), key.revoked_at.is_not(None))).scalars()
-    return frozenset((*tokens, *keys))
-
-
-def _standing(connection: Connection, user_id: str, credentials: Sequence[str]) -> Standing:
-    user = user_where(connection, tables.user.c.id == user_id)
-    if user is None or user.disabled:
-        return Standing(None, (), frozenset(credentials))
-    return Standing(user, intervals(connection, user_id, user.rooms), _revoked(connection, credentials))
+    return union_all(
+        select(token.id).where(among_named(dialect, token.id, "ids")),
+        select(key.id).where(among_named(dialect, key.id, "ids"), key.revoked_at.is_not(None)),
+    )

@@ -1,12 +1,12 @@
 """The inbox on SQL: what is due to a person over their rooms, newest first, and how much of it is unread."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, and_, bindparam, select
+from sqlalchemy import Connection, Select, and_, select
 
 from core.domain import clock, runs
 from core.domain.inbox import (
@@ -24,12 +24,12 @@ from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
-from core.store.dialects import among, among_named, texts_value
+from core.store.dialects import among
 from core.store.due import due_by_room, merged
 from core.store.items import items
-from core.store.missed import missed
 from core.store.places import Rows
-from core.store.unread import Gaps, count_between, count_without, gaps_between
+from core.store.since import Since, since_of_many, states_of_many, versions_of_many
+from core.store.unread import count_without
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -53,10 +53,10 @@ class SqlInbox:
         return await self._database.read(work, snapshot=True)
 
     async def state(self, user_id: str, rooms: Sequence[str]) -> InboxState:
-        return await self._database.read(partial(_state, user_id=user_id, rooms=rooms), snapshot=True)
+        return await self._database.load(states_of_many, Since(user_id, rooms))
 
     async def version(self, user_id: str) -> int:
-        return await self._database.read(partial(_version, user_id=user_id))
+        return await self._database.load(versions_of_many, user_id)
 
     async def counts(self, user_id: str, rooms: Sequence[str]) -> InboxCounts:
         return await self._database.read(partial(_counts, user_id=user_id, rooms=rooms), snapshot=True)
@@ -71,8 +71,7 @@ class SqlInbox:
     async def since(
         self, user_id: str, rooms: Sequence[str], after: Position, through: Position | None = None
     ) -> tuple[InboxState, Missed]:
-        work = partial(_since, user_id=user_id, rooms=rooms, after=after, through=through)
-        return await self._database.read(work, snapshot=True)
+        return await self._database.load(since_of_many, Since(user_id, rooms, after, through))
 
 
 def _page(
@@ -140,53 +139,6 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
     )
 
 
-def _state(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxState:
-    due = due_by_room(connection, user_id, rooms)
-    gaps = gaps_between(connection, user_id, due, (Receipt.READ, Receipt.SEEN))
-    return _state_with(connection, user_id, rooms, gaps)
-
-
-def _state_with(
-    connection: Connection, user_id: str, rooms: Sequence[str], gaps: Mapping[Receipt, Gaps]
-) -> InboxState:
-    dialect = connection.dialect.name
-    values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
-    rows = connection.execute(_heads(dialect), values).all()
-    without = count_between(connection, user_id, gaps)
-    return InboxState(
-        unread=without[Receipt.READ],
-        unseen=without[Receipt.SEEN],
-        version=rows[0].version or 0,
-        epoch=rows[0].epoch,
-        position=dict.fromkeys(rooms, 0) | {row.name: row.head for row in rows if row.name is not None},
-    )
-
-
-def _since(
-    connection: Connection, user_id: str, rooms: Sequence[str], after: Position, through: Position | None
-) -> tuple[InboxState, Missed]:
-    due = due_by_room(connection, user_id, rooms)
-    gaps = gaps_between(connection, user_id, due, (Receipt.READ, Receipt.SEEN))
-    state = _state_with(connection, user_id, rooms, gaps)
-    end = state.position if through is None else through
-    return state, missed(connection, user_id, due, gaps[Receipt.SEEN], after, end)
-
-
-@cache
-def _heads(dialect: str) -> Select[Any]:
-    """The heads of those rooms that exist, each beside the inbox's version and the epoch: a row at least."""
-    room, inbox = tables.room.c, tables.inbox.c
-    version = select(inbox.version).where(inbox.user_id == bindparam("user_id", type_=String))
-    return select(
-        room.name, room.head, tables.log.c.epoch, version.scalar_subquery().label("version")
-    ).select_from(tables.log.outerjoin(tables.room, among_named(dialect, room.name, "rooms")))
-
-
-def _version(connection: Connection, user_id: str) -> int:
-    version = select(tables.inbox.c.version).where(tables.inbox.c.user_id == user_id)
-    return connection.execute(version).scalar_one_or_none() or 0
-
-
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
     due = due_by_room(connection, user_id, rooms)
     rows = Rows(connection, user_id, tuple(due))
@@ -208,5 +160,5 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
         todo=count(wanted(InboxFilter(archived=False, todo=True))).total(),
         archived=count(wanted(InboxFilter(archived=True))).total(),
         by_type=by_type,
-        version=_version(connection, user_id),
+        version=versions_of_many(connection, [user_id])[0],
     )

@@ -7,10 +7,10 @@ the commit: that makes the order of offsets the order of commits. Chores come la
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, Select, and_, or_, select, update
 
 from core.domain import clock, runs
 from core.domain.errors import Unavailable
@@ -22,7 +22,7 @@ from core.ports.log import Appended, Committed, Unit
 from core.store import tables
 from core.store.appender import Appender, Outcome, commit_unknown
 from core.store.database import CommitUnknownError, Database
-from core.store.dialects import among
+from core.store.dialects import among_named, texts_value
 from core.store.groups import GroupCommit, KnownRooms, RoomsVanishedError
 from core.store.notifications import appended_before
 from core.store.rows import notification_from_row, posting_from_row
@@ -50,7 +50,7 @@ class SqlLog:
 
     async def heads(self, rooms: Iterable[str]) -> dict[str, Head]:
         names = tuple(rooms)
-        found = await self._database.read(partial(_heads, rooms=names)) if names else {}
+        found = await self._database.load(_heads_of_many, names) if names else {}
         return {name: found.get(name, Head()) for name in names}
 
     async def read(self, runs: Mapping[str, Runs], limit: int) -> list[Posting]:
@@ -122,12 +122,21 @@ def _found(connection: Connection, unit: Unit, appended: Mapping[str, Appended],
     return commit_unknown()
 
 
-def _heads(connection: Connection, rooms: Sequence[str]) -> dict[str, Head]:
+def _heads_of_many(connection: Connection, asked: Sequence[Sequence[str]]) -> list[Mapping[str, Head]]:
+    dialect = connection.dialect.name
+    values = {"rooms": texts_value(dialect, {room for rooms in asked for room in rooms})}
+    rows = connection.execute(_heads(dialect), values).all()
+    found = {name: Head(head, floor, members) for name, head, floor, members in rows}
+    return [found] * len(asked)
+
+
+@cache
+def _heads(dialect: str) -> Select[Any]:
+    """Built once: every connect begins with it."""
     room = tables.room.c
-    statement = select(room.name, room.head, room.floor, room.members).where(
-        among(connection, room.name, rooms)
+    return select(room.name, room.head, room.floor, room.members).where(
+        among_named(dialect, room.name, "rooms")
     )
-    return {row.name: Head(row.head, row.floor, row.members) for row in connection.execute(statement)}
 
 
 def in_runs(wanted: Mapping[str, Runs]) -> Any:

@@ -11,7 +11,7 @@ from core.domain.inbox import Mark, Receipt
 from core.domain.notifications import Kind
 from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.dialects import insert, runs_table, runs_values
+from core.store.dialects import RUNS, insert, rows_table, rows_values, run_rows
 from core.store.done import Done
 
 _posting = tables.posting.c
@@ -39,7 +39,7 @@ def _widened(connection: Connection, room: str, offsets: Runs) -> Runs:
     is read one by one becomes one run all the same, so that whoever counts what is unread has few gaps to look into.
     """
     dialect = connection.dialect.name
-    run = runs_table(dialect, "run")
+    run = rows_table(dialect, "run", RUNS)
     head = select(tables.room.c.head).where(tables.room.c.name == room).scalar_subquery()
     rows = connection.execute(
         select(
@@ -51,7 +51,7 @@ def _widened(connection: Connection, room: str, offsets: Runs) -> Runs:
             _nearest(_posting.offset.between(run.c.last + 1, run.c.last + _TOUCHING), _posting.offset, run),
             head,
         ),
-        runs_values(dialect, "run", {room: offsets}),
+        rows_values(dialect, "run", RUNS, run_rows({room: offsets})),
     )
     return runs.normalise(
         (

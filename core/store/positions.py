@@ -7,7 +7,7 @@ from functools import cache, partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, bindparam, case, select
+from sqlalchemy import Connection, Select, String, and_, case, select
 
 from core.domain import clock
 from core.domain.errors import Unavailable
@@ -15,7 +15,7 @@ from core.domain.positions import Position
 from core.ports.inbox import Acknowledged
 from core.store import tables
 from core.store.database import CommitUnknownError, Database
-from core.store.dialects import among, among_named, insert, texts_value
+from core.store.dialects import among, insert, rows_table, rows_values
 
 FLUSH_INTERVAL_S = 5.0
 _CHUNK_ROWS = 500
@@ -49,7 +49,7 @@ class SqlPositions:
 
     async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
         pending = {room: self._pending[user_id, room] for room in rooms if (user_id, room) in self._pending}
-        newest = await self._database.read(partial(_stored, user_id=user_id, rooms=rooms))
+        newest = dict(await self._database.load(_stored, (user_id, rooms)))
         for room, acknowledged in pending.items():
             newest[room] = max(acknowledged, newest.get(room, acknowledged))
         return Acknowledged(
@@ -71,22 +71,33 @@ class SqlPositions:
                     del self._pending[key]
 
 
-def _stored(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, tuple[int, datetime]]:
+def _stored(
+    connection: Connection, asked: Sequence[tuple[str, Sequence[str]]]
+) -> list[dict[str, tuple[int, datetime]]]:
     dialect = connection.dialect.name
-    values = {"user_id": user_id, "rooms": texts_value(dialect, rooms)}
-    rows = connection.execute(_positions(dialect), values)
-    return {row.room: (row.acked_offset, row.acked_at) for row in rows}
+    places = {(user_id, room) for user_id, rooms in asked for room in rooms}
+    found: dict[str, dict[str, tuple[int, datetime]]] = {}
+    values = rows_values(dialect, "place", _PLACE, places)
+    for user_id, room, offset, at in connection.execute(_positions(dialect), values).all():
+        found.setdefault(user_id, {})[room] = (offset, at)
+    return [
+        {room: acked for room, acked in found.get(user_id, {}).items() if room in rooms}
+        for user_id, rooms in asked
+    ]
 
 
 @cache
 def _positions(dialect: str) -> Select[Any]:
     """Built once: every connect begins with it."""
-    position = tables.position.c
+    position, place = tables.position.c, rows_table(dialect, "place", _PLACE)
     return (
-        select(position.room, position.acked_offset, position.acked_at)
-        .where(position.user_id == bindparam("user_id", type_=String))
-        .where(among_named(dialect, position.room, "rooms"))
+        select(position.user_id, position.room, position.acked_offset, position.acked_at)
+        .select_from(place)
+        .join(tables.position, and_(position.user_id == place.c.user_id, position.room == place.c.room))
     )
+
+
+_PLACE = {"user_id": String, "room": String}
 
 
 def _save(connection: Connection, chunk: dict[tuple[str, str], tuple[int, datetime]]) -> None:

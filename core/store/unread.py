@@ -1,12 +1,24 @@
 """How much a person has not seen or read: counted over the gaps between their receipts only."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Integer, Select, String, and_, bindparam, func, select
+import orjson
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 
 from core.domain import clock, runs
 from core.domain.inbox import MAX_UNREAD, Receipt
@@ -14,9 +26,8 @@ from core.domain.membership import FOREVER
 from core.domain.notifications import Kind
 from core.domain.runs import Run, Runs
 from core.store import tables
-from core.store.dialects import for_each, runs_table, runs_values
+from core.store.dialects import NOTHING_LISTED, RUNS, for_each, listed, rows_table, rows_values, run_rows
 from core.store.due import NOW, has_receipt, is_shown, unions
-from core.store.each import Each, Row
 
 _MAX_RUNS = MAX_UNREAD + 20
 """Runs of receipts read of one room: marking leaves no gap without a notification, so few more are needed."""
@@ -59,52 +70,146 @@ def count_between(connection: Connection, user_id: str, gaps: Mapping[Receipt, G
     return counts
 
 
+def count_of_many(
+    connection: Connection, people: Sequence[tuple[str, Mapping[Receipt, Gaps]]]
+) -> list[dict[Receipt, int]]:
+    """The same for many people; what stands in a gap that they share is read once."""
+    shared = [_are_few(gaps) for _, gaps in people]
+    every = {
+        gap for is_shared, (_, gaps) in zip(shared, people, strict=True) if is_shared for gap in _every(gaps)
+    }
+    standing = _standing_in(connection, every)
+
+    def count(gaps: Gaps) -> int:
+        found = [standing[gap] for gap in run_rows(gaps.known) if gap in standing]
+        return min(len(found[0] if len(found) == 1 else set().union(*found)), MAX_UNREAD)
+
+    return [
+        {receipt: count(some) for receipt, some in gaps.items()}
+        if is_shared
+        else count_between(connection, user_id, gaps)
+        for is_shared, (user_id, gaps) in zip(shared, people, strict=True)
+    ]
+
+
+_FEW = 20
+"""So many gaps of one person are read whole, up to what is counted of each; of more, the database counts."""
+
+
+def _are_few(gaps: Mapping[Receipt, Gaps]) -> bool:
+    return all(
+        not some.below and sum(map(len, some.known.values())) <= max(_FEW, len(some.known))
+        for some in gaps.values()
+    )
+
+
+def _every(gaps: Mapping[Receipt, Gaps]) -> Iterator[tuple[str, int, int]]:
+    for some in gaps.values():
+        yield from run_rows(some.known)
+
+
+def _standing_in(
+    connection: Connection, gaps: Collection[tuple[str, int, int]]
+) -> dict[tuple[str, int, int], frozenset[str]]:
+    """What is counted of each gap, up to 100 of each kind; gaps with nothing are left out."""
+    if not gaps:
+        return {}
+    dialect = connection.dialect.name
+    every = list(gaps)
+    rows = ((at, *gap) for at, gap in enumerate(every))
+    values = rows_values(dialect, "gap", _GAP, rows) | {"now": clock.now()}
+    return {
+        every[at]: found
+        for at, *texts in connection.execute(_standing(dialect), values).all()
+        if (found := frozenset(key for text in texts for key in _read_list(text)))
+    }
+
+
+_GAP = {"at": Integer, **RUNS}
+
+
+@cache
+def _standing(dialect: str) -> Select[Any]:
+    gap = rows_table(dialect, "gap", _GAP)
+    kinds = (_singles(gap).limit(MAX_UNREAD), _threads(gap).limit(MAX_UNREAD))
+    return select(gap.c.at, *(listed(dialect, kind, gap) for kind in kinds))
+
+
 def gaps_between(
     connection: Connection, user_id: str, due: Mapping[str, Runs], receipts: Sequence[Receipt]
 ) -> dict[Receipt, Gaps]:
     """What lies between the runs of each receipt."""
-    given = _newest_runs(connection, user_id, due, receipts)
-    gaps = {}
-    for receipt in receipts:
-        known, below = {}, {}
-        for room, offsets in due.items():
-            taken = given.get((room, receipt), [])
-            cut = min(first for first, _ in taken) if len(taken) == _MAX_RUNS else 1
-            known[room] = runs.subtract(runs.intersect(offsets, ((cut, FOREVER),)), taken)[::-1]
-            below[room] = runs.intersect(offsets, ((1, cut - 1),))
-        gaps[receipt] = Gaps(_filled(known), _filled(below))
-    return gaps
+    return gaps_of_many(connection, [(user_id, due)], receipts)[0]
+
+
+def gaps_of_many(
+    connection: Connection, people: Sequence[tuple[str, Mapping[str, Runs]]], receipts: Sequence[Receipt]
+) -> list[dict[Receipt, Gaps]]:
+    """The same for many people."""
+    given = _newest_runs(connection, {(user_id, room) for user_id, due in people for room in due}, receipts)
+    return [
+        {receipt: _gaps(due, given.get((user_id, receipt), {})) for receipt in receipts}
+        for user_id, due in people
+    ]
+
+
+def _gaps(due: Mapping[str, Runs], given: Mapping[str, Sequence[Run]]) -> Gaps:
+    known, below = {}, {}
+    for room, offsets in due.items():
+        taken = given.get(room)
+        if not taken:
+            known[room] = offsets[::-1]
+            continue
+        cut = min(first for first, _ in taken) if len(taken) == _MAX_RUNS else 1
+        known[room] = runs.subtract(runs.intersect(offsets, ((cut, FOREVER),)), taken)[::-1]
+        below[room] = runs.intersect(offsets, ((1, cut - 1),))
+    return Gaps(_filled(known), _filled(below))
 
 
 def _newest_runs(
-    connection: Connection, user_id: str, rooms: Collection[str], receipts: Sequence[Receipt]
-) -> dict[tuple[str, str], list[Run]]:
-    given: dict[tuple[str, str], list[Run]] = {}
+    connection: Connection, places: Collection[tuple[str, str]], receipts: Sequence[Receipt]
+) -> dict[tuple[str, Receipt], dict[str, list[Run]]]:
+    """The newest runs by person and receipt, and by room."""
     dialect = connection.dialect.name
-    for number, values in _PAIRS.batches(dialect, product(rooms, receipts)):
-        rows = connection.execute(_newest_of_each(dialect, number), {"user_id": user_id, **values})
-        for room, receipt, first, last in rows.all():
-            given.setdefault((room, receipt), []).append((first, last))
+    every = list(places)
+    rows = ((at, *place) for at, place in enumerate(every))
+    given: dict[tuple[str, Receipt], dict[str, list[Run]]] = {}
+    statement = _newest_of_each(dialect, tuple(receipts))
+    for at, *texts in connection.execute(statement, rows_values(dialect, "place", _PLACE, rows)).all():
+        user_id, room = every[at]
+        for receipt, text in zip(receipts, texts, strict=True):
+            if taken := [_run(run) for run in _read_list(text)]:
+                given.setdefault((user_id, receipt), {})[room] = taken
     return given
 
 
-_PAIRS = Each(room=String, receipt=String)
+_PLACE = {"at": Integer, "user_id": String, "room": String}
 
 
 @cache
-def _newest_of_each(dialect: str, number: int) -> Select[Any]:
-    """The newest runs of pairs of a room and a receipt; built once, since that takes longer than to run it."""
+def _newest_of_each(dialect: str, receipts: Sequence[Receipt]) -> Select[Any]:
+    """The newest runs of each receipt at each place; built once, since that takes longer than to run it."""
+    place = rows_table(dialect, "place", _PLACE)
 
-    def newest(pair: Row) -> Select[Any]:
+    def newest(receipt: Receipt) -> Select[Any]:
         return (
-            select(_receipt.room, _receipt.receipt, _receipt.first, _receipt.last)
-            .where(_receipt.user_id == _USER_ID)
-            .where(_receipt.room == pair["room"], _receipt.receipt == pair["receipt"])
+            select(cast(_receipt.first, Text) + "-" + cast(_receipt.last, Text))
+            .where(_receipt.user_id == place.c.user_id)
+            .where(_receipt.room == place.c.room, _receipt.receipt == receipt.value)
             .order_by(_receipt.first.desc())
             .limit(_MAX_RUNS)
         )
 
-    return select(_PAIRS.found(dialect, number, newest))
+    return select(place.c.at, *(listed(dialect, newest(receipt), place) for receipt in receipts))
+
+
+def _run(text: str) -> Run:
+    first, _, last = text.partition("-")
+    return int(first), int(last)
+
+
+def _read_list(text: str) -> Sequence[str]:
+    return () if text == NOTHING_LISTED else orjson.loads(text)
 
 
 def _filled(by_room: Mapping[str, Runs]) -> dict[str, Runs]:
@@ -128,7 +233,7 @@ def _count_parts(
     names = _PARTS[: len(parts)]
     values: dict[str, Any] = {"user_id": user_id, "now": clock.now()}
     for name, by_room in zip(names, parts, strict=True):
-        values |= runs_values(dialect, name, by_room)
+        values |= rows_values(dialect, name, RUNS, run_rows(by_room))
     statement = _counting(dialect, receipt, names)
 
     def counted_of(rooms: int) -> tuple[int, int]:
@@ -149,7 +254,7 @@ def _counting(dialect: str, receipt: Receipt, parts: tuple[str, ...]) -> Select[
     """How many there are among the first `limit` of each kind, each once, and how many these are; built once too."""
     selects: list[Select[Any]] = []
     for part in parts:
-        gap = runs_table(dialect, part)
+        gap = rows_table(dialect, part, RUNS)
         lacking = [~has_receipt(_USER_ID, receipt)] if part == "below" else []
         for inside in (_singles(gap), _threads(gap)):
             each = for_each(dialect, gap, inside.where(*lacking).limit(MAX_UNREAD))

@@ -30,7 +30,8 @@ from core.store.dialects import among, insert
 from core.store.done import Done
 from core.store.identity import users_by_id
 from core.store.progress import Progress
-from core.store.tasks import last_events, tasks_by_id, tasks_of_request
+from core.store.task_rows import tasks_by_id
+from core.store.tasks import last_events, tasks_of_request
 
 _task = tables.task.c
 

@@ -1,5 +1,7 @@
+import asyncio
 import json
 import logging
+import threading
 
 import pytest
 
@@ -44,3 +46,65 @@ def test_json_is_one_line_an_event(capfd):
     event = json.loads(line)
     assert (event["event"], event["level"], event["port"]) == ("启动 ✓", "info", 1)
     assert event["timestamp"].endswith("Z")
+
+
+async def test_the_lines_of_one_turn_of_the_loop_are_written_together_in_their_order(capfd):
+    configure_logs(form="json", level="INFO")
+    logger = logging.getLogger("test")
+
+    logger.info("first")
+    logger.info("second")
+    assert capfd.readouterr().err == ""
+    await asyncio.sleep(0)
+    assert events(capfd) == ["first", "second"]
+
+    logger.info("third")
+    await asyncio.sleep(0)
+    assert events(capfd) == ["third"]
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.ERROR])
+async def test_what_went_wrong_is_written_at_once_behind_what_waits(capfd, level):
+    configure_logs(form="json", level="INFO")
+
+    logging.getLogger("test").info("before")
+    logging.getLogger("test").log(level, "wrong")
+
+    assert events(capfd) == ["before", "wrong"]
+
+
+async def test_what_is_logged_off_the_loop_is_written_at_once(capfd):
+    configure_logs(form="json", level="INFO")
+    logging.getLogger("test").info("on the loop")
+
+    thread = threading.Thread(target=logging.getLogger("test").info, args=("off the loop",))
+    thread.start()
+    thread.join()
+
+    assert events(capfd) == ["on the loop", "off the loop"]
+
+
+async def test_lines_that_wait_are_bounded(capfd):
+    configure_logs(form="json", level="INFO")
+
+    for at in range(150):
+        logging.getLogger("test").info("%s", at)
+
+    assert len(events(capfd)) == 100
+
+
+def test_lines_that_a_loop_left_are_written_behind_the_next(capfd):
+    configure_logs(form="json", level="INFO")
+
+    loop = asyncio.new_event_loop()
+    loop.call_soon(logging.getLogger("test").info, "left")
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    logging.getLogger("test").info("next")
+
+    assert events(capfd) == ["left", "next"]
+
+
+def events(capfd) -> list[str]:
+    return [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()]
