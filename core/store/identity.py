@@ -36,7 +36,7 @@ class SqlIdentity:
         return await self._database.read(partial(_key, key_hash=key_hash))
 
     async def holder(self, user_id: str, credentials: Iterable[str]) -> Holder:
-        return await self._database.load(_holders, (user_id, tuple(credentials)))
+        return await self._database.load(_holders, (user_id, tuple(credentials)), ahead=True)
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         return await self._database.read(partial(intervals, user_id=user_id, rooms=tuple(rooms)))
