@@ -45,7 +45,9 @@ class _Upgrade:
 
 
 class Connection:
-    """What the library calls a socket. `ending` when nothing more is taken from the peer."""
+    """What the library calls a socket. `ending` when nothing more is taken from the peer; `is_read` while what came by
+    its WebSocket is being handled.
+    """
 
     def __init__(self, owner: Owner, sid: str) -> None:
         self.sid = sid
@@ -53,6 +55,7 @@ class Connection:
         self.session: dict[str, Any] = {}
         self.websocket: WebSocket | None = None
         self.ending = False
+        self.is_read = False
         self.closing = False
         self.closed = False
         self.polling: Polling | None = None

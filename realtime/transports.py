@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import engineio
@@ -122,7 +123,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         sid = request.query.get("sid")
         websocket = WebSocket(self.max_http_buffer_size, self.background)
         try:
-            await websocket.open(request)
+            answer = await websocket.open(request)
         except ConnectionError:
             return web.Response(status=400)  # which nobody will read
         if sid is None:
@@ -131,23 +132,34 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             known = self.sockets.get(sid)
             if known is None or not await known.upgrade(websocket):
                 websocket.close()
-                return await websocket.finish()
+                return answer
             connection = known
-        try:
-            await self._read(connection, websocket)
-        finally:
-            await self._turnstile.pass_through()
-            await connection.close(reason=self.reason.TRANSPORT_CLOSE)
-        return await websocket.finish()
+        websocket.listen(partial(self._arrived, connection, websocket))
+        return answer
+
+    def _arrived(self, connection: Connection, websocket: WebSocket) -> None:
+        if not connection.is_read:
+            connection.is_read = True
+            self.background.start(self._read(connection, websocket), "read")
 
     async def _read(self, connection: Connection, websocket: WebSocket) -> None:
+        """Handle what has arrived, one packet after the other, and the end."""
+        is_over = True
         try:
-            while not connection.ending and (content := await websocket.receive()) is not None:
+            while not connection.ending and (content := await websocket.take()) is not None:
                 await connection.receive(content)
+            is_over = connection.ending or websocket.has_ended
         except ValueError:
             connection.refuse(WSCloseCode.UNSUPPORTED_DATA)
         except Flood:
             connection.refuse()
+        finally:
+            if is_over:
+                await self._turnstile.pass_through()
+                await connection.close(reason=self.reason.TRANSPORT_CLOSE)
+                websocket.listen(None)
+            else:
+                connection.is_read = False
 
     async def _begin(self, environ: dict[str, Any], websocket: WebSocket | None) -> Connection:
         if not self._sweeping:

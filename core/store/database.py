@@ -129,18 +129,19 @@ class _SqliteDatabase:
 
     def __init__(self, url: str) -> None:
         self._engine = _sqlite_engine(url)
+        self._writing = self._engine.execution_options(writes=True)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._loader = Loader(self.read)
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - always one in WAL
-        return await self._run(self._readers, False, partial(_reading, work))
+        return await self._run(self._readers, self._engine, partial(_reading, work))
 
     async def load(self, read_many: ReadMany[K, V], request: K, *, ahead: bool = False) -> V:
         return await self._loader.load(read_many, request, ahead=ahead)
 
     async def write(self, work: Work[T]) -> T:
-        return await self._run(self._writer, True, partial(_transaction, work))
+        return await self._run(self._writer, self._writing, partial(_transaction, work))
 
     async def close(self) -> None:
         await self._loader.close()
@@ -148,9 +149,9 @@ class _SqliteDatabase:
         self._writer.shutdown()
         self._engine.dispose()
 
-    async def _run(self, executor: Executor, writes: bool, work: Work[T]) -> T:  # noqa: FBT001 - private
+    async def _run(self, executor: Executor, engine: Engine, work: Work[T]) -> T:
         def run() -> T:
-            with self._engine.connect().execution_options(writes=writes) as connection:
+            with engine.connect() as connection:
                 return work(connection)
 
         with _mapped_errors():

@@ -27,10 +27,17 @@ from sqlalchemy.sql.elements import ColumnElement
 from core.domain.runs import Runs
 from core.store.database import dumps
 
+Insert = postgresql.Insert | sqlite.Insert
 
-def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+
+def insert(connection: Connection, table: Table) -> Insert:
     """INSERT that can have ON CONFLICT."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return insert_on(connection.dialect.name, table)
+
+
+def insert_on(dialect: str, table: Table) -> Insert:
+    """The same for a statement that is built once."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def among(connection: Connection, column: ColumnElement[Any], texts: Iterable[str]) -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from core.domain.errors import DomainError
 from core.domain.notifications import Draft, Head, Kind, Posting
@@ -13,10 +13,11 @@ from core.store import tables
 from core.store.appender import Outcome
 from core.store.changes import lock_order, run_all
 from core.store.contents import clear_contents
-from core.store.dialects import among, insert
+from core.store.dialects import among_named, insert, insert_on, texts_value
 from core.store.handovers import write_handovers
 from core.store.membership import move_members
 from core.store.notifications import amend_notifications, store_notifications
+from core.store.prepared import Prepared
 from core.store.progress import LockedHead, Progress
 from core.store.retention import do_chore
 from core.store.rows import amendment_json
@@ -24,8 +25,29 @@ from core.store.threads import fall_back, save_threads, thread_row
 from core.store.workflow import lock_tasks
 
 _MAX_KNOWN_ROOMS = 100_000
-_EPOCH = select(tables.log.c.epoch).scalar_subquery().label("epoch")
-"""Beside the heads, so that it costs no statement of its own."""
+
+
+def _lock_heads(dialect: str) -> Select[Any]:
+    """The heads, and beside them the epoch, so that it costs no statement of its own."""
+    room = tables.room.c
+    epoch = select(tables.log.c.epoch).scalar_subquery().label("epoch")
+    return (
+        select(room.name, room.head, room.floor, room.members, epoch)
+        .where(among_named(dialect, room.name, "rooms"))
+        .order_by(room.name)
+        .with_for_update(of=tables.room)
+    )
+
+
+_LOCK_HEADS = Prepared(_lock_heads)
+_INSERT_POSTINGS = Prepared(lambda dialect: insert_on(dialect, tables.posting), tables.posting.c.keys())
+_SAVE_HEADS = Prepared(
+    lambda _: (
+        update(tables.room)
+        .where(tables.room.c.name == bindparam("room"))
+        .values(head=bindparam("new_head"), floor=bindparam("new_floor"), members=bindparam("new_members"))
+    )
+)
 
 
 class KnownRooms:
@@ -101,13 +123,7 @@ class GroupCommit:
                 insert(connection, tables.room).on_conflict_do_nothing(),
                 [{"name": name} for name in missing],
             )
-        room = tables.room.c
-        locked = connection.execute(
-            select(room.name, room.head, room.floor, room.members, _EPOCH)
-            .where(among(connection, room.name, rooms))
-            .order_by(room.name)
-            .with_for_update(of=tables.room)
-        ).all()
+        locked = _LOCK_HEADS.one(connection, {"rooms": texts_value(connection.dialect.name, rooms)}).all()
         if len(locked) < len(rooms):
             raise RoomsVanishedError
         self.rooms = rooms
@@ -159,7 +175,7 @@ def _append(
             by_notification[draft.notification_id] = entry
             outcome.append(entry)
     if rows:
-        connection.execute(insert(connection, tables.posting), rows)
+        _INSERT_POSTINGS.each(connection, rows)
     if threads:
         save_threads(connection, threads)
     for progress in units:
@@ -215,11 +231,4 @@ def _save_heads(connection: Connection, heads: Mapping[str, LockedHead]) -> None
         if head.now != head.was
     ]
     if moved:
-        connection.execute(
-            update(tables.room)
-            .where(tables.room.c.name == bindparam("room"))
-            .values(
-                head=bindparam("new_head"), floor=bindparam("new_floor"), members=bindparam("new_members")
-            ),
-            moved,
-        )
+        _SAVE_HEADS.each(connection, moved)

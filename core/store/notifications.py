@@ -10,9 +10,19 @@ from core.domain.errors import Conflict, Unavailable
 from core.domain.notifications import Draft, Kind, Notification, Posting
 from core.ports.log import Appended
 from core.store import tables
-from core.store.dialects import among, insert
+from core.store.dialects import among, insert_on
+from core.store.prepared import Prepared
 from core.store.progress import Progress
 from core.store.rows import notification_from_row, notification_row
+
+_COLUMNS = [column.name for column in tables.notification.c if column.name != "retracted_at"]
+_INSERT = Prepared(lambda dialect: insert_on(dialect, tables.notification), _COLUMNS)
+_INSERT_WHOSE_KEY_IS_FREE = Prepared(
+    lambda dialect: insert_on(dialect, tables.notification).on_conflict_do_nothing(
+        index_elements=["sender", "idempotency_key"]
+    ),
+    _COLUMNS,
+)
 
 
 def store_notifications(connection: Connection, units: Sequence[Progress]) -> None:
@@ -43,11 +53,9 @@ def _insert_new(connection: Connection, drafts: Sequence[Draft]) -> set[str]:
     if not any(draft.key for draft in drafts):
         insert_notifications(connection, drafts)
         return set(ids)
-    rows = [notification_row(draft) for draft in drafts]
-    statement = insert(connection, tables.notification).on_conflict_do_nothing(
-        index_elements=["sender", "idempotency_key"]
-    )
-    connection.execute(statement, rows)
+    inserted = _INSERT_WHOSE_KEY_IS_FREE.each(connection, [notification_row(draft) for draft in drafts])
+    if inserted.rowcount == len(drafts):  # PostgreSQL's driver counts single ones only
+        return set(ids)
     stored = tables.notification.c.id
     return set(connection.execute(select(stored).where(among(connection, stored, ids))).scalars())
 
@@ -55,7 +63,7 @@ def _insert_new(connection: Connection, drafts: Sequence[Draft]) -> set[str]:
 def insert_notifications(connection: Connection, drafts: Sequence[Draft]) -> None:
     """Store the notifications of drafts without keys: nothing can be in their way."""
     if drafts:
-        connection.execute(insert(connection, tables.notification), [notification_row(d) for d in drafts])
+        _INSERT.each(connection, [notification_row(draft) for draft in drafts])
 
 
 def _recognise(

@@ -11,12 +11,24 @@ from sqlalchemy import Connection, and_, delete, select, update
 
 from core.domain.notifications import Actor, Draft, Kind, Posting
 from core.store import tables
-from core.store.dialects import among, insert
+from core.store.dialects import Insert, among, insert_on
+from core.store.prepared import Prepared
 from core.store.rows import AnyRow, amendment_from_json
 
 _posting = tables.posting.c
 _notification = tables.notification.c
 _thread = tables.room_thread.c
+_STATE = ("last_offset", "open", "settled_by_id", "settled_by_name")
+
+
+def _save_newest(dialect: str) -> Insert:
+    statement = insert_on(dialect, tables.room_thread)
+    return statement.on_conflict_do_update(
+        index_elements=["room", "thread"], set_={name: statement.excluded[name] for name in _STATE}
+    )
+
+
+_SAVE_NEWEST = Prepared(_save_newest, tables.room_thread.c.keys())
 
 
 def thread_row(draft: Draft, posting: Posting) -> dict[str, Any]:
@@ -47,19 +59,14 @@ def save_threads(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
             last[key] = row
         elif not row["open"] and (known is None or known["open"]):
             last[key] = row | {"last_offset": known["last_offset"] if known else 0}
-    statement = insert(connection, tables.room_thread)
-    state = ("last_offset", "open", "settled_by_id", "settled_by_name")
-    newest = statement.on_conflict_do_update(
-        index_elements=["room", "thread"], set_={name: statement.excluded[name] for name in state}
-    )
     if notifications := [row for row in last.values() if row["last_offset"]]:
-        connection.execute(newest, notifications)
+        _SAVE_NEWEST.each(connection, notifications)
     for row in last.values():
         if not row["last_offset"]:
             connection.execute(
                 update(tables.room_thread)
                 .where(_thread.room == row["room"], _thread.thread == row["thread"], _thread.open)
-                .values({name: row[name] for name in state[1:]})
+                .values({name: row[name] for name in _STATE[1:]})
             )
 
 

@@ -55,6 +55,9 @@ GUIDE = {
     "en": {"title": "A new guide for drawing boxes", "content": "Chapter 3 has examples of scenes at night."},
 }
 
+COUNTED_MS = 20_000
+"""The numbers on the tabs are asked for anew, and last, when seven notifications come beside three other walks."""
+
 
 class Walk:
     """Somebody who looks at each state of a page, and notes what is wrong with it."""
@@ -171,7 +174,7 @@ async def _work(admin: Caller, annotator: Caller, language: str) -> None:
 async def _inbox(walk: Walk) -> None:
     page, language = walk.page, walk.language
     await expect(rows(page)).to_have_count(7)
-    await expect(page.get_by_role("tab").first).to_have_text(re.compile("7"))
+    await expect(page.get_by_role("tab").first).to_have_text(re.compile("7"), timeout=COUNTED_MS)
     await live(page)
     await _close_toasts(page)
     await walk.see("inbox")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.people import badge, come_in, connection, live, row, switch, toasts
@@ -78,6 +79,31 @@ async def test_closing_one_does_not_scroll_the_page(open_page, admin: Caller):
     await toasts(page, "new").get_by_role("button", name="Close").click()
     await expect(toasts(page)).to_have_count(0)
     assert await page.evaluate("() => scrollY") == 0
+
+
+_BESIDE = """() => {
+    const box = (element) => element.getBoundingClientRect()
+    const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top
+    const panel = [...document.querySelectorAll(".panel")].map(box).find(({ width }) => width > 0)
+    return [...document.querySelectorAll("[data-toast]")].every(toast => apart(box(toast), panel))
+}"""
+"""Whether no toast lies over the panel that is open."""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (900, 700), (360, 740)])
+@pytest.mark.parametrize("panel", ["Notifications", "account and settings"])
+async def test_no_toast_lies_over_an_open_panel(
+    open_page, admin: Caller, panel: str, width: int, height: int
+):
+    old = [{"to": ["user:1"], "title": f"old {number}"} for number in range(20)]
+    assert (await admin.call("POST", "notifications/batch", {"notifications": old}))[0] == 200
+    page = await come_in(open_page, "zhangsan", "/tasks", viewport={"width": width, "height": height})
+    await page.get_by_role("banner").get_by_role("button", name=panel).click()
+    await admin.publish("user:1", title="an alarm", urgent=True)
+    await admin.publish("user:1", title="by the way")
+    await expect(toasts(page, "an alarm")).to_be_in_viewport(ratio=1)
+    await toasts(page, "by the way").hover()
+    await page.wait_for_function(_BESIDE)
 
 
 async def test_nobody_is_told_what_they_did_themselves(open_page, admin: Caller):

@@ -21,6 +21,17 @@ test("a thread that goes on changes in its place", () => {
   expect(rows[1]?.item.id).toBe("6");
 });
 
+test("threads that go on keep their places among each other, and below all others", () => {
+  const threads = [row("9", "thread 9"), row("8"), row("7", "thread 7"), row("6"), row("5", "thread 5")];
+  const now = [row("12", "thread 5"), row("11", "thread 9"), row("10", "thread 7"), row("8"), row("6")];
+  const { rows, waiting } = arranged(now, freeze(threads));
+  expect([keys(rows), waiting]).toEqual([keys(threads), 3]);
+});
+
+test("a list of which all is new is held back", () => {
+  expect(arranged([row("7"), row("6")], freeze(shown))).toEqual({ rows: [], waiting: 2 });
+});
+
 test("further pages, and what is put back, come where they belong", () => {
   const frozen = freeze([row("5"), row("3")]);
   const { rows, waiting } = arranged([row("5"), row("4"), row("3"), row("2")], frozen);

@@ -411,7 +411,7 @@ async def test_who_has_gone_leaves_nothing_for_the_garbage_collector(served: Ser
             await (client.send_str("40") if transport == "websocket" else client.connect())
             connection = next(iter(served.server.eio.sockets.values()))
             kept = [weakref.ref(connection)]
-            kept += [weakref.ref(connection.websocket.response)] if connection.websocket else []
+            kept += [weakref.ref(connection.websocket)] if connection.websocket else []
             del connection
             await (receive(client) if transport == "websocket" else client.post("1"))
         async with asyncio.timeout(DEADLINE_S):

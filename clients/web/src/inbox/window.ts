@@ -1,11 +1,7 @@
 /** Only the rows on the screen are in the page, however long the list: inside an element that scrolls, or the page itself. */
-import {
-  measureElement,
-  useVirtualizer,
-  useWindowVirtualizer,
-  type Virtualizer,
-} from "@tanstack/vue-virtual";
+import { useVirtualizer, useWindowVirtualizer, type Virtualizer } from "@tanstack/vue-virtual";
 import { computed, onBeforeUnmount, onMounted, ref, type Ref } from "vue";
+import { resizeRows } from "./heights";
 
 const ROW_PX = 108;
 const OVERSCAN = 4;
@@ -30,7 +26,6 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
     estimateSize: () => ROW_PX,
     getItemKey: (index: number) => keys.value[index] ?? index,
     overscan: OVERSCAN,
-    measureElement: measured,
     scrollMargin: start.value,
     scrollPaddingStart: covered().top,
     scrollPaddingEnd: covered().bottom,
@@ -60,31 +55,45 @@ export function useRowWindow({ keys, kept, list, scroller, covered }: RowWindow)
   function measureStart(): void {
     const element = list.value;
     if (!element) return;
-    const above = own ? own.getBoundingClientRect().top - own.scrollTop : -window.scrollY;
-    start.value = Math.round(element.getBoundingClientRect().top - above);
+    const origin = own ? own.getBoundingClientRect().top - own.scrollTop : -window.scrollY;
+    start.value = Math.round(element.getBoundingClientRect().top - origin);
   }
-  const observer = new ResizeObserver(measureStart);
+  const above = new ResizeObserver(measureStart);
+
+  /**
+   * Heights come from the browser, once it has laid out the rows and before it paints. To ask for them at once
+   * would lay out the page again for every row that comes in.
+   */
+  const heights = new ResizeObserver((entries) => {
+    const resized = entries.flatMap(({ target, borderBoxSize }) => {
+      const slot = target as HTMLElement;
+      const px = borderBoxSize[0]?.blockSize ?? slot.offsetHeight;
+      if (slot.isConnected) return [[Number(slot.dataset["index"]), Math.round(px)] as const];
+      heights.unobserve(slot);
+      return [];
+    });
+    resizeRows(virtualizer.value, resized);
+  });
+
+  /** Follow the height of the row that is shown in `slot`. An observer tells of another row only when asked anew. */
+  const measured = new WeakMap<Element, string>();
+  function measure(slot: HTMLElement, key: string): void {
+    if (measured.get(slot) === key) return;
+    measured.set(slot, key);
+    heights.unobserve(slot);
+    heights.observe(slot);
+  }
+
   onMounted(() => {
     measureStart();
-    observer.observe(own ?? document.body);
+    above.observe(own ?? document.body);
   });
-  onBeforeUnmount(() => observer.disconnect());
+  onBeforeUnmount(() => {
+    above.disconnect();
+    heights.disconnect();
+  });
 
-  return { virtualizer, start, measureStart };
-}
-
-/**
- * The height of a row once the browser has laid it out, which it tells by itself before it paints; until then the
- * last one known. To ask for it at once would lay out the page again for every row that comes in.
- */
-function measured<Scroller extends Element | Window>(
-  row: Element,
-  entry: ResizeObserverEntry | undefined,
-  rows: Virtualizer<Scroller, Element>,
-): number {
-  if (entry) return measureElement(row, entry, rows);
-  const index = rows.indexFromElement(row);
-  return rows.itemSizeCache.get(rows.options.getItemKey(index)) ?? ROW_PX;
+  return { virtualizer, start, measure, measureStart };
 }
 
 interface Range {
