@@ -22,7 +22,6 @@ from tests.support.stage import demo_server, load_demo
 
 NUMBERS = (1_000, 8_000)
 _IN_MEMORY = (sys.executable, "-m", "benchmarks.remembered", "serve")
-GOAL_US, GOAL_S, GOAL_RATIO = 2_000, 20, 1.2
 _IDLE_SHARE, _LOOK_S = 0.05, 0.25
 _WITHIN_S = 120
 

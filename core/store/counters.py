@@ -15,6 +15,7 @@ from core.store.dialects import among, among_named, insert, texts_value
 from core.store.done import Done
 from core.store.due import NOW
 from core.store.identity import users_by_id
+from core.store.whole import rows_of
 
 _KEY_ID_AT = len("key:") + 1
 """Where the id begins in the sender that a key is; no sender of another kind has a key's id there."""
@@ -40,7 +41,7 @@ def _counters_of(connection: Connection, user_ids: Sequence[str]) -> list[Sequen
     """
     dialect = connection.dialect.name
     values = {"user_ids": texts_value(dialect, set(user_ids)), "now": clock.now()}
-    rows = connection.execute(_said(dialect), values).all()
+    rows = rows_of(connection, _said(dialect), values)
     people = {row.source.removeprefix(_PERSON) for row in rows if row.source.startswith(_PERSON)}
     admins = {
         f"{_PERSON}{id_}"

@@ -14,6 +14,7 @@ from core.store.database import Database
 from core.store.dialects import among_named, texts_value
 from core.store.membership import changes_since, intervals, intervals_of_many
 from core.store.rows import AnyRow
+from core.store.whole import rows_of
 
 Projects = dict[str, frozenset[str]]
 Asked = tuple[str, tuple[str, ...]]
@@ -36,7 +37,7 @@ class SqlIdentity:
         return await self._database.read(partial(_key, key_hash=key_hash))
 
     async def holder(self, user_id: str, credentials: Iterable[str]) -> Holder:
-        return await self._database.load(_holders, (user_id, tuple(credentials)))
+        return await self._database.load(_holders, (user_id, tuple(credentials)), ahead=True)
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         return await self._database.read(partial(intervals, user_id=user_id, rooms=tuple(rooms)))
@@ -63,9 +64,9 @@ def users_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, User]:
     """The people that there are, with their roles and projects, in two statements however many they are."""
     dialect = connection.dialect.name
     values = {"ids": texts_value(dialect, sorted(set(ids)))}
-    rows = connection.execute(_users(dialect), values).all()
+    rows = rows_of(connection, _users(dialect), values)
     projects: dict[str, Projects] = {row.id: {} for row in rows}
-    for user_id, project_id, roles in connection.execute(_projects(dialect), values).all():
+    for user_id, project_id, roles in rows_of(connection, _projects(dialect), values):
         projects.setdefault(user_id, {})[project_id] = frozenset(roles)
     return {row.id: user_from_row(row, projects[row.id]) for row in rows}
 
@@ -143,7 +144,7 @@ def _revoked(connection: Connection, asked: Sequence[Asked]) -> frozenset[str]:
     """Which of these tokens, logins and keys are over by somebody's doing."""
     dialect = connection.dialect.name
     values = {"ids": texts_value(dialect, {id_ for _, ids in asked for id_ in ids})}
-    return frozenset(connection.execute(_over(dialect), values).scalars().all())
+    return frozenset(id_ for (id_,) in rows_of(connection, _over(dialect), values))
 
 
 @cache

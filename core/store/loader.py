@@ -17,6 +17,8 @@ from core.domain.errors import Unavailable
 
 MAX_BATCH = 256
 """Requests read in one transaction: it is over in some ten milliseconds, and the next caller has its turn."""
+MAX_AHEAD = 192
+"""How many of these may be such as go ahead: the others are not held up for ever."""
 MAX_WAITING = 30_000
 """More than the clients of a server have outstanding who come back at once."""
 
@@ -45,14 +47,18 @@ class Loader:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._waiting: deque[_Request] = deque()
+        self._ahead: deque[_Request] = deque()
         self._reading: asyncio.Task[None] | None = None
 
-    async def load(self, read_many: ReadMany[K, V], request: K) -> V:
-        """The answer to one request, read together with others. Raises `Unavailable`, also when too many wait."""
-        if len(self._waiting) >= MAX_WAITING:
+    async def load(self, read_many: ReadMany[K, V], request: K, *, ahead: bool = False) -> V:
+        """The answer to one request, read together with others. Raises `Unavailable`, also when too many wait.
+
+        With `ahead`, before others: for whoever is given little time to wait for it.
+        """
+        if len(self._waiting) + len(self._ahead) >= MAX_WAITING:
             raise Unavailable("Too many reads are waiting already; try again.")
         asked = _Request(read_many, request, asyncio.get_running_loop().create_future())
-        self._waiting.append(asked)
+        (self._ahead if ahead else self._waiting).append(asked)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_all(), name="joined reads")
         answer: V = await asked.answer
@@ -70,17 +76,23 @@ class Loader:
                 await self._read_batch(batch)
         finally:
             self._reading = None
-            for left in self._waiting:
-                left.answer.cancel()
-            self._waiting.clear()
+            for waiting in (self._ahead, self._waiting):
+                for left in waiting:
+                    left.answer.cancel()
+                waiting.clear()
 
     def _next_batch(self) -> list[_Request]:
         """The next requests in their order; nothing is read for who has left."""
         batch: list[_Request] = []
-        while self._waiting and len(batch) < MAX_BATCH:
-            asked = self._waiting.popleft()
-            if not asked.answer.done():
-                batch.append(asked)
+        for waiting, limit in (
+            (self._ahead, MAX_AHEAD),
+            (self._waiting, MAX_BATCH),
+            (self._ahead, MAX_BATCH),
+        ):
+            while waiting and len(batch) < limit:
+                asked = waiting.popleft()
+                if not asked.answer.done():
+                    batch.append(asked)
         return batch
 
     async def _read_batch(self, batch: Sequence[_Request]) -> None:

@@ -26,6 +26,7 @@ from core.store.dialects import among_named, texts_value
 from core.store.groups import GroupCommit, KnownRooms, RoomsVanishedError
 from core.store.notifications import appended_before
 from core.store.rows import notification_from_row, posting_from_row
+from core.store.whole import rows_of
 from core.store.workflow import tasks_changed
 
 _LOOK_UP_TRIES = 3
@@ -125,7 +126,7 @@ def _found(connection: Connection, unit: Unit, appended: Mapping[str, Appended],
 def _heads_of_many(connection: Connection, asked: Sequence[Sequence[str]]) -> list[Mapping[str, Head]]:
     dialect = connection.dialect.name
     values = {"rooms": texts_value(dialect, {room for rooms in asked for room in rooms})}
-    rows = connection.execute(_heads(dialect), values).all()
+    rows = rows_of(connection, _heads(dialect), values)
     found = {name: Head(head, floor, members) for name, head, floor, members in rows}
     return [found] * len(asked)
 

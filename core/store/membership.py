@@ -11,6 +11,7 @@ from core.store import tables
 from core.store.dialects import among, among_named, insert, rows_table, rows_values, texts_value
 from core.store.done import Moves
 from core.store.progress import LockedHead
+from core.store.whole import rows_of
 
 _membership = tables.membership.c
 
@@ -94,7 +95,7 @@ def intervals_of_many(
     places = ((user_id, room) for user_id, some in rooms.items() for room in some)
     found: dict[str, list[Interval]] = {user_id: [] for user_id in rooms}
     values = rows_values(dialect, "place", _PLACE, places)
-    for user_id, room, since, until in connection.execute(_intervals_of_many(dialect), values).all():
+    for user_id, room, since, until in rows_of(connection, _intervals_of_many(dialect), values):
         found[user_id].append(Interval(room, since, until))
     return {user_id: tuple(some) for user_id, some in found.items()}
 

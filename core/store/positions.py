@@ -16,6 +16,7 @@ from core.ports.inbox import Acknowledged
 from core.store import tables
 from core.store.database import CommitUnknownError, Database
 from core.store.dialects import among, insert, rows_table, rows_values
+from core.store.whole import rows_of
 
 FLUSH_INTERVAL_S = 5.0
 _CHUNK_ROWS = 500
@@ -78,7 +79,7 @@ def _stored(
     places = {(user_id, room) for user_id, rooms in asked for room in rooms}
     found: dict[str, dict[str, tuple[int, datetime]]] = {}
     values = rows_values(dialect, "place", _PLACE, places)
-    for user_id, room, offset, at in connection.execute(_positions(dialect), values).all():
+    for user_id, room, offset, at in rows_of(connection, _positions(dialect), values):
         found.setdefault(user_id, {})[room] = (offset, at)
     return [
         {room: acked for room, acked in found.get(user_id, {}).items() if room in rooms}

@@ -18,6 +18,7 @@ from core.store.dialects import among_named, texts_value
 from core.store.due import due_of_many
 from core.store.missed import missed
 from core.store.unread import Gaps, count_of_many, gaps_of_many
+from core.store.whole import rows_of
 
 _RECEIPTS = (Receipt.READ, Receipt.SEEN)
 _NOTHING = Missed(total=0, capped=False, by_type={}, by_room={}, urgent=0, latest=())
@@ -62,7 +63,7 @@ def _states(
 ) -> list[InboxState]:
     dialect = connection.dialect.name
     rooms = {"rooms": texts_value(dialect, {room for some in asked for room in some.rooms})}
-    heads: dict[str, int] = dict(map(tuple, connection.execute(_heads(dialect), rooms).all()))
+    heads: dict[str, int] = dict(map(tuple, rows_of(connection, _heads(dialect), rooms)))
     versions = _versions_of(connection, {some.user_id for some in asked})
     epoch = str(connection.execute(_EPOCH).scalar_one())
     counts = count_of_many(
@@ -89,7 +90,7 @@ def versions_of_many(connection: Connection, user_ids: Sequence[str]) -> list[in
 def _versions_of(connection: Connection, user_ids: Iterable[str]) -> dict[str, int]:
     dialect = connection.dialect.name
     values = {"user_ids": texts_value(dialect, user_ids)}
-    return dict(map(tuple, connection.execute(_versions(dialect), values).all()))
+    return dict(map(tuple, rows_of(connection, _versions(dialect), values)))
 
 
 _EPOCH = select(tables.log.c.epoch)

@@ -28,6 +28,7 @@ from core.domain.runs import Run, Runs
 from core.store import tables
 from core.store.dialects import NOTHING_LISTED, RUNS, for_each, listed, rows_table, rows_values, run_rows
 from core.store.due import NOW, has_receipt, is_shown, unions
+from core.store.whole import rows_of
 
 _MAX_RUNS = MAX_UNREAD + 20
 """Runs of receipts read of one room: marking leaves no gap without a notification, so few more are needed."""
@@ -120,7 +121,7 @@ def _standing_in(
     values = rows_values(dialect, "gap", _GAP, rows) | {"now": clock.now()}
     return {
         every[at]: found
-        for at, *texts in connection.execute(_standing(dialect), values).all()
+        for at, *texts in rows_of(connection, _standing(dialect), values)
         if (found := frozenset(key for text in texts for key in _read_list(text)))
     }
 
@@ -175,7 +176,7 @@ def _newest_runs(
     rows = ((at, *place) for at, place in enumerate(every))
     given: dict[tuple[str, Receipt], dict[str, list[Run]]] = {}
     statement = _newest_of_each(dialect, tuple(receipts))
-    for at, *texts in connection.execute(statement, rows_values(dialect, "place", _PLACE, rows)).all():
+    for at, *texts in rows_of(connection, statement, rows_values(dialect, "place", _PLACE, rows)):
         user_id, room = every[at]
         for receipt, text in zip(receipts, texts, strict=True):
             if taken := [_run(run) for run in _read_list(text)]:
@@ -208,8 +209,11 @@ def _run(text: str) -> Run:
     return int(first), int(last)
 
 
-def _read_list(text: str) -> Sequence[str]:
-    return () if text == NOTHING_LISTED else orjson.loads(text)
+def _read_list(found: str | Sequence[str]) -> Sequence[str]:
+    """What was `listed`: SQLite may have taken it for a list already."""
+    if not isinstance(found, str):
+        return found
+    return () if found == NOTHING_LISTED else orjson.loads(found)
 
 
 def _filled(by_room: Mapping[str, Runs]) -> dict[str, Runs]:

@@ -13,6 +13,7 @@ from core.domain.tasks import OWN_WORK, REVIEW_WORK, Task, TaskState, WaitingWor
 from core.store import tables
 from core.store.dialects import among_named, rows_table, rows_values, texts_value
 from core.store.task_rows import tasks_by_id
+from core.store.whole import rows_of
 
 _task = tables.task.c
 
@@ -88,7 +89,7 @@ def _assigned(connection: Connection, users: Sequence[User]) -> dict[str, list[_
     dialect = connection.dialect.name
     values = {"ids": texts_value(dialect, {user.id for user in users})}
     found: dict[str, list[_Some]] = {}
-    for user_id, project_id, state, number, since in connection.execute(_assigned_to(dialect), values).all():
+    for user_id, project_id, state, number, since in rows_of(connection, _assigned_to(dialect), values):
         found.setdefault(user_id, []).append(_Some(project_id, TaskState(state), number, since))
     return found
 
@@ -102,7 +103,7 @@ def _in_review(connection: Connection, users: Sequence[User]) -> list[_Some]:
     projects = {project for some in reviewed for project in some or ()}
     dialect = connection.dialect.name
     values = {} if everywhere else {"projects": texts_value(dialect, projects)}
-    rows = connection.execute(_to_review(dialect, everywhere=everywhere), values)
+    rows = rows_of(connection, _to_review(dialect, everywhere=everywhere), values)
     return [_Some(project_id, TaskState(state), *rest) for project_id, state, *rest in rows]
 
 

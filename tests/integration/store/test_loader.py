@@ -21,7 +21,7 @@ from core.store.database import Database
 from core.store.due import due_by_room
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
-from core.store.loader import MAX_BATCH, MAX_WAITING, Loader
+from core.store.loader import MAX_AHEAD, MAX_BATCH, MAX_WAITING, Loader
 from core.store.log import SqlLog
 from core.store.positions import SqlPositions
 from core.store.tasks import SqlTasks
@@ -293,6 +293,26 @@ async def test_batches_and_what_waits_are_bounded():
     assert isinstance(one_too_many, Unavailable)
     assert [answer[0] for answer in answers] == list(range(MAX_WAITING))
     assert max(reads.batches) == MAX_BATCH
+
+
+async def test_who_goes_ahead_is_read_first_and_leaves_room_for_the_others():
+    order: list[Any] = []
+
+    def noted(_reads: Any, requests: Sequence[Any]) -> Sequence[Any]:
+        order.append(list(requests))
+        return requests
+
+    loader = Loader(reads := Reads())
+    first = together(loader, noted, ["first"])
+    await turn()
+    others = together(loader, noted, range(MAX_BATCH))
+    ahead = [asyncio.create_task(loader.load(noted, f"ahead {at}", ahead=True)) for at in range(MAX_BATCH)]
+    await turn()
+    reads.opened.set()
+    await asyncio.gather(*first, *others, *ahead)
+
+    early = [f"ahead {at}" for at in range(MAX_AHEAD)]
+    assert order[1] == [*early, *range(MAX_BATCH - MAX_AHEAD)]
 
 
 async def test_nobody_waits_for_what_is_not_read_any_more():

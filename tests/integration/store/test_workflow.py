@@ -240,7 +240,7 @@ async def test_one_task_of_many_that_is_refused_stops_no_other(work):
     await move(work, "assign", ids[1], actor=REVIEWER, assignee_id=ANNOTATOR)
     await move(work, "start", ids[1], actor=ANNOTATOR)
     await move(work, "submit", ids[1], actor=ANNOTATOR)
-    unit_ = move_unit("assign", *ids, 999, actor=REVIEWER, assignee_id=ANNOTATOR)
+    unit_ = move_unit("assign", *ids, max(ids) + 1, actor=REVIEWER, assignee_id=ANNOTATOR)
     first, stuck, third, unknown = outcomes(await work.commit(unit_))
     assert (first.id, third.id) == (ids[0], ids[2])
     assert (stuck.code, unknown.code) == ("task_conflict", "task_not_found")
