@@ -47,6 +47,14 @@ async def test_what_is_not_one_whole_text_is_read_too_and_in_its_place():
     assert taken(frames) == ["first", b"p", "partial", b"\xff", "last"]
 
 
+async def test_of_a_flood_of_tiny_frames_only_a_few_are_made_into_objects_at_once():
+    frames, flood = Frames(MAX_BYTES), frame(PING, b"") * 50_000
+    frames.feed(flood)
+    assert frames.take() is not None
+    assert frames.size_bytes > 0.9 * len(flood)
+    assert len(taken(frames)) == 49_999
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
