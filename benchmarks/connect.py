@@ -6,7 +6,6 @@ Every client is somebody else, with a token of their own: nothing that is read f
 import os
 import resource
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -22,8 +21,6 @@ from tests.support.stage import demo_server, load_demo
 
 NUMBERS = (1_000, 8_000)
 _IN_MEMORY = (sys.executable, "-m", "benchmarks.remembered", "serve")
-_IDLE_SHARE, _LOOK_S = 0.05, 0.25
-_WITHIN_S = 120
 
 
 @contextmanager
@@ -102,22 +99,13 @@ def measure(name: str, number: int) -> dict[str, tuple[float, float]]:
 
 
 def _came(target: Target, swarm: Swarm, auths: Sequence[str], number: int) -> tuple[float, float]:
-    _idle(target)
+    target.wait_idle()
     cpu_s = target.cpu_s()
     took_s = swarm.connect(auths, at_once=number)["seconds"]
-    _idle(target)
+    target.wait_idle()
     cost_us = (target.cpu_s() - cpu_s) / number * 1e6
     swarm.vanish()
     return cost_us, took_s
-
-
-def _idle(target: Target) -> None:
-    """Return when the server has done what it had to do."""
-    deadline = time.monotonic() + _WITHIN_S
-    before, now = 0.0, target.cpu_s()
-    while now - before > _IDLE_SHARE * _LOOK_S and time.monotonic() < deadline:
-        time.sleep(_LOOK_S)
-        before, now = now, target.cpu_s()
 
 
 def main() -> None:

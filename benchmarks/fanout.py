@@ -1,7 +1,6 @@
 """One publication to many WebSocket clients: this server, its peers and the kernel's limit, in turns in one run."""
 
 import resource
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,7 +22,6 @@ STOCK_UP_TO = 1_000
 STORM_UP_TO = 1_000
 """Beyond, they take minutes to come back."""
 SPARE_FILES = 500
-_IDLE_SHARE, _LOOK_S, _IDLE_WITHIN_S = 0.05, 0.25, 60
 
 OPENERS: Mapping[str, Opener] = {
     OURS: peers.open_ours,
@@ -80,10 +78,10 @@ def _add(results: Results, case: str, values: Mapping[str, Values]) -> None:
 
 def _with_server(opener: Opener, size: int, seconds: float) -> Values:
     with _opened(opener, size) as (target, swarm):
-        _idle(target)
+        target.wait_idle()
         cpu_s, resident = target.cpu_s(), target.resident_bytes()
         swarm.connect(target.auths)
-        _idle(target)
+        target.wait_idle()
         coming = {
             CONNECT: (target.cpu_s() - cpu_s) / size * 1e6,
             MEMORY: (target.resident_bytes() - resident) / size / 1e3,
@@ -120,15 +118,15 @@ def _flood(target: Target, swarm: Swarm, seconds: float, window: int) -> Values:
 def _going(target: Target, swarm: Swarm, size: int) -> Values:
     cpu_s = target.cpu_s()
     swarm.vanish()
-    _idle(target)
+    target.wait_idle()
     gone = {"disconnect at once, server CPU µs each": (target.cpu_s() - cpu_s) / size * 1e6}
     if target.comeback is None or size > STORM_UP_TO:
         return gone
     auth = target.comeback()
-    _idle(target)
+    target.wait_idle()
     cpu_s = target.cpu_s()
     came = swarm.connect([auth], at_once=size)
-    _idle(target)
+    target.wait_idle()
     return gone | {
         "all come back with a position, server CPU µs each": (target.cpu_s() - cpu_s) / size * 1e6,
         "all come back with a position, seconds": came["seconds"],
@@ -151,7 +149,7 @@ def _two_servers(opener: Opener, size: int, seconds: float) -> Values:
 
 def _came_and_flooded(target: Target, swarm: Swarm, seconds: float) -> Values:
     swarm.connect(target.auths)
-    _idle(target)
+    target.wait_idle()
     return _floods(target, swarm, seconds)
 
 
@@ -166,12 +164,3 @@ def _opened(
             stack, folder, **{name: value for name, value in options.items() if value is not None}
         )
         yield target, stack.enter_context(opened_swarm(target, size, folder))
-
-
-def _idle(target: Target) -> None:
-    """Return when the server has done what it had to do."""
-    deadline = time.monotonic() + _IDLE_WITHIN_S
-    before, now = 0.0, target.cpu_s()
-    while now - before > _IDLE_SHARE * _LOOK_S and time.monotonic() < deadline:
-        time.sleep(_LOOK_S)
-        before, now = now, target.cpu_s()

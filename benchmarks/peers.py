@@ -7,6 +7,7 @@ is in its numbers.
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ NODE_PACKAGES = ("socket.io@4.8.1", "@socket.io/redis-adapter@8.3.0", "ioredis@5
 _LISTENER = "zhangsan"
 _TIME = "@t0000000000000000000"
 _CONTENT = "x" * 60
+_IDLE_SHARE, _LOOK_S, _IDLE_WITHIN_S = 0.05, 0.25, 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,14 @@ class Target:
 
     def resident_bytes(self) -> int:
         return resident_bytes(self.programs[-1].pid)
+
+    def wait_idle(self) -> None:
+        """Return when the server has done what it had to do."""
+        deadline = time.monotonic() + _IDLE_WITHIN_S
+        before, now = 0.0, self.cpu_s()
+        while now - before > _IDLE_SHARE * _LOOK_S and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+            before, now = now, self.cpu_s()
 
 
 Opener = Callable[..., Target]
