@@ -69,8 +69,8 @@ class Party:
 
     async def ready(self) -> None:
         """Return once what it tells comes back to it."""
-        before = len(self.messages)
-        await self.until(lambda: len(self.messages) > before)
+        before, own = len(self.messages), self.manager.host_id
+        await self.until(lambda: any(message.origin == own for message in self.messages[before:]))
 
     async def enter(self, room: str, sid: str = "s1") -> None:
         if not self.manager.is_sid_room("/", sid):
