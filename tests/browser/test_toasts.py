@@ -29,6 +29,18 @@ async def test_four_are_shown_and_how_many_more_there_are(open_page, admin: Call
     await expect(page.get_by_role("button", name="1 more")).to_have_count(0)
 
 
+async def test_one_that_comes_under_a_still_pointer_goes_again(open_page, admin: Caller):
+    page = await come_in(open_page, "zhangsan")
+    await admin.publish("user:1", title="the first")
+    await hold(page)
+    await toasts(page, "the first").get_by_role("button", name="Close").click()
+    await expect(toasts(page)).to_have_count(0)
+    await admin.publish("user:1", title="the second")
+    await expect(toasts(page, "the second")).to_be_visible()
+
+    await expect(toasts(page, "the second")).to_have_count(0, timeout=10_000)
+
+
 async def test_a_thread_goes_on_in_its_toast(open_page, admin: Caller):
     page = await come_in(open_page, "zhangsan")
     await admin.publish("user:1", title="first", content="a", thread="case:1")

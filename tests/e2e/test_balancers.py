@@ -160,13 +160,16 @@ async def test_no_request_fails_while_servers_are_stopped_and_started_in_turn(
     admin, zhangsan = people
     over = asyncio.Event()
     statuses: Counter[tuple[str, int]] = Counter()
+    failures: list[str] = []
 
     async def ask(caller: Caller, method: str, path: str, body: Any = None) -> None:
         async with ClientSession(headers={"Authorization": f"Bearer {caller.token}"}) as http:
             while not over.is_set():
                 async with http.request(method, f"{balancer.url}/api/v1/{path}", json=body) as response:
-                    await response.read()
+                    text = await response.text()
                     statuses[path, response.status] += 1
+                    if not response.ok:
+                        failures.append(f"{method} {path}: {response.status} {text}")
 
     login = {"username": "zhangsan", "password": PASSWORD}
     async with asyncio.TaskGroup() as asking:
@@ -180,6 +183,7 @@ async def test_no_request_fails_while_servers_are_stopped_and_started_in_turn(
                 await asyncio.to_thread(server.start)
         finally:
             over.set()
+    assert not failures
     assert statuses.keys() == {("notifications", 201), ("me", 200), ("auth/login", 200)}
     assert statuses["notifications", 201] > 100
 
@@ -190,6 +194,26 @@ def test_it_is_ready_as_long_as_one_server_is(balancer: Balancer, servers: list[
     api = Api(balancer.url)
     assert [api.get("/readyz").status for _ in range(6)] == [200] * 6
     api.close()
+
+
+async def test_servers_that_are_gone_since_a_moment_fail_no_request(
+    servers: list[ServerProcess], tmp_path: Path
+):
+    """Three of four, and no check has told the balancer so: then, a request must not be tried with them alone."""
+
+    async def ask(http: ClientSession, url: str) -> None:
+        for _ in range(50):
+            async with http.get(f"{url}/healthz") as response:
+                statuses[response.status] += 1
+
+    for number, kind in enumerate(BALANCERS.values()):
+        statuses: Counter[int] = Counter()
+        (tmp_path / str(number)).mkdir()
+        with kind(tmp_path / str(number), [servers[0].port]) as balancer:
+            async with ClientSession() as http, asyncio.TaskGroup() as asking:
+                for _ in range(10):
+                    asking.create_task(ask(http, balancer.url))
+        assert statuses == {200: 500}, kind
 
 
 def test_a_failed_login_is_logged_by_the_address_that_the_balancer_saw(

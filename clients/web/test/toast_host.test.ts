@@ -41,10 +41,17 @@ const focused = () => (document.activeElement as HTMLElement).dataset["toast"] ?
 test("time stands still while the pointer is at the stack, for all of it", async () => {
   await show("a", "b");
   const stack = host.get("section");
-  await stack.trigger("pointerenter");
+  await stack.trigger("pointermove");
   vi.advanceTimersByTime(60_000);
   expect(toasts.toasts).toHaveLength(2);
   await stack.trigger("pointerleave");
+  vi.advanceTimersByTime(4500);
+  expect(toasts.toasts).toHaveLength(0);
+});
+
+test("time goes on where a toast comes to a pointer that rests", async () => {
+  await show("a");
+  await host.get("section").trigger("pointerenter");
   vi.advanceTimersByTime(4500);
   expect(toasts.toasts).toHaveLength(0);
 });
