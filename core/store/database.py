@@ -45,11 +45,13 @@ class Database(Protocol):
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         """Run reads; with `snapshot`, all of them see one state of the database."""
 
-    async def load(self, read_many: ReadMany[K, V], request: K, *, ahead: bool = False) -> V:
-        """Read the answer to one request in one snapshot with whatever is asked for meanwhile, in few statements.
+    async def load(
+        self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
+    ) -> V:
+        """Read the answer to one request together with whatever is asked for meanwhile, in few statements.
 
         `read_many` answers the requests of its kind in their order; it is a plain function, the same for all of them.
-        With `ahead`, before what else waits: for whoever is given little time to wait for it.
+        With `snapshot`, all that it reads is of one state of the database. With `ahead`, before what else waits: for whoever is given little time to wait for it.
         """
 
     async def write(self, work: Work[T]) -> T:
@@ -137,8 +139,10 @@ class _SqliteDatabase:
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - always one in WAL
         return await self._run(self._readers, self._engine, partial(_reading, work))
 
-    async def load(self, read_many: ReadMany[K, V], request: K, *, ahead: bool = False) -> V:
-        return await self._loader.load(read_many, request, ahead=ahead)
+    async def load(
+        self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
+    ) -> V:
+        return await self._loader.load(read_many, request, snapshot=snapshot, ahead=ahead)
 
     async def write(self, work: Work[T]) -> T:
         return await self._run(self._writer, self._writing, partial(_transaction, work))
@@ -225,8 +229,10 @@ class _PostgresDatabase:
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self._run(self._snapshots if snapshot else self._reads, partial(_reading, work))
 
-    async def load(self, read_many: ReadMany[K, V], request: K, *, ahead: bool = False) -> V:
-        return await self._loader.load(read_many, request, ahead=ahead)
+    async def load(
+        self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
+    ) -> V:
+        return await self._loader.load(read_many, request, snapshot=snapshot, ahead=ahead)
 
     async def write(self, work: Work[T]) -> T:
         return await self._run(self._engine, partial(_transaction, work))

@@ -37,13 +37,13 @@ class SqlIdentity:
         return await self._database.read(partial(_key, key_hash=key_hash))
 
     async def holder(self, user_id: str, credentials: Iterable[str]) -> Holder:
-        return await self._database.load(_holders, (user_id, tuple(credentials)), ahead=True)
+        return await self._database.load(_holders, (user_id, tuple(credentials)), snapshot=True, ahead=True)
 
     async def intervals(self, user_id: str, rooms: Iterable[str]) -> tuple[Interval, ...]:
         return await self._database.read(partial(intervals, user_id=user_id, rooms=tuple(rooms)))
 
     async def standing(self, user_id: str, credentials: Iterable[str]) -> Standing:
-        return await self._database.load(_standings, (user_id, tuple(credentials)))
+        return await self._database.load(_standings, (user_id, tuple(credentials)), snapshot=True)
 
     async def changes_since(self, known: Mapping[str, int]) -> dict[str, RoomChanges]:
         return await self._database.read(partial(changes_since, known=known)) if known else {}

@@ -53,7 +53,7 @@ class SqlInbox:
         return await self._database.read(work, snapshot=True)
 
     async def state(self, user_id: str, rooms: Sequence[str]) -> InboxState:
-        return await self._database.load(states_of_many, Since(user_id, rooms))
+        return await self._database.load(states_of_many, Since(user_id, rooms), snapshot=True)
 
     async def version(self, user_id: str) -> int:
         return await self._database.load(versions_of_many, user_id)
@@ -71,7 +71,7 @@ class SqlInbox:
     async def since(
         self, user_id: str, rooms: Sequence[str], after: Position, through: Position | None = None
     ) -> tuple[InboxState, Missed]:
-        return await self._database.load(since_of_many, Since(user_id, rooms, after, through))
+        return await self._database.load(since_of_many, Since(user_id, rooms, after, through), snapshot=True)
 
 
 def _page(

@@ -38,11 +38,12 @@ class Read(Protocol):
 class _Request:
     read_many: ReadMany[Any, Any]
     request: Any
+    snapshot: bool
     answer: "asyncio.Future[Any]"
 
 
 class Loader:
-    """One batch is read at a time, in one snapshot, with the requests of each kind together."""
+    """One batch is read at a time, with the requests of each kind together, in one snapshot if any of them needs it."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -50,14 +51,17 @@ class Loader:
         self._ahead: deque[_Request] = deque()
         self._reading: asyncio.Task[None] | None = None
 
-    async def load(self, read_many: ReadMany[K, V], request: K, *, ahead: bool = False) -> V:
+    async def load(
+        self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
+    ) -> V:
         """The answer to one request, read together with others. Raises `Unavailable`, also when too many wait.
 
-        With `ahead`, before others: for whoever is given little time to wait for it.
+        With `snapshot`, all that is read for it is of one state of the database. With `ahead`, before others: for
+        whoever is given little time to wait for it.
         """
         if len(self._waiting) + len(self._ahead) >= MAX_WAITING:
             raise Unavailable("Too many reads are waiting already; try again.")
-        asked = _Request(read_many, request, asyncio.get_running_loop().create_future())
+        asked = _Request(read_many, request, snapshot, asyncio.get_running_loop().create_future())
         (self._ahead if ahead else self._waiting).append(asked)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_all(), name="joined reads")
@@ -96,8 +100,9 @@ class Loader:
         return batch
 
     async def _read_batch(self, batch: Sequence[_Request]) -> None:
+        snapshot = any(asked.snapshot for asked in batch)
         try:
-            answers = await self._read(partial(_answers, batch), snapshot=True)
+            answers = await self._read(partial(_answers, batch), snapshot=snapshot)
         except asyncio.CancelledError:
             for asked in batch:
                 asked.answer.cancel()

@@ -63,9 +63,10 @@ def _states(
 ) -> list[InboxState]:
     dialect = connection.dialect.name
     rooms = {"rooms": texts_value(dialect, {room for some in asked for room in some.rooms})}
-    heads: dict[str, int] = dict(map(tuple, rows_of(connection, _heads(dialect), rooms)))
+    stand = rows_of(connection, _heads(dialect), rooms)
+    epoch = stand[0].epoch
+    heads = {row.name: row.head for row in stand if row.name is not None}
     versions = _versions_of(connection, {some.user_id for some in asked})
-    epoch = str(connection.execute(_EPOCH).scalar_one())
     counts = count_of_many(
         connection, [(some.user_id, lacking) for some, lacking in zip(asked, gaps, strict=True)]
     )
@@ -93,13 +94,12 @@ def _versions_of(connection: Connection, user_ids: Iterable[str]) -> dict[str, i
     return dict(map(tuple, rows_of(connection, _versions(dialect), values)))
 
 
-_EPOCH = select(tables.log.c.epoch)
-
-
 @cache
 def _heads(dialect: str) -> Select[Any]:
+    """The epoch with the heads; it stands alone where no room has a posting."""
     room = tables.room.c
-    return select(room.name, room.head).where(among_named(dialect, room.name, "rooms"))
+    wanted = tables.log.outerjoin(tables.room, among_named(dialect, room.name, "rooms"))
+    return select(tables.log.c.epoch, room.name, room.head).select_from(wanted)
 
 
 @cache

@@ -18,7 +18,7 @@ TASKS = select(tables.task, _user.name.label("assignee_name")).outerjoin(
 
 
 def tasks_of(connection: Connection, statement: Select[Any]) -> list[Task]:
-    return [_task_from_row(row) for row in connection.execute(statement)]
+    return [task_from_row(row) for row in connection.execute(statement)]
 
 
 def tasks_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, Task]:
@@ -26,7 +26,7 @@ def tasks_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, Task]:
     return {task.id: task for task in tasks_of(connection, TASKS.where(_task.id.in_(ids)))}
 
 
-def _task_from_row(row: AnyRow) -> Task:
+def task_from_row(row: AnyRow) -> Task:
     return Task(
         id=row.id,
         project_id=row.project_id,

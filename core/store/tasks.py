@@ -49,7 +49,7 @@ class SqlTasks:
         return await self._database.read(partial(events_of, task_id=task_id, limit=limit))
 
     async def waiting(self, user: User) -> WaitingWork:
-        return await self._database.load(waiting_of_many, user)
+        return await self._database.load(waiting_of_many, user, snapshot=True)
 
 
 def _visible_to(viewer: User) -> tuple[ColumnElement[bool], ...]:

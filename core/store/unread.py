@@ -74,8 +74,8 @@ def count_between(connection: Connection, user_id: str, gaps: Mapping[Receipt, G
 def count_of_many(
     connection: Connection, people: Sequence[tuple[str, Mapping[Receipt, Gaps]]]
 ) -> list[dict[Receipt, int]]:
-    """The same for many people; what stands in a gap that they share is read once."""
-    shared = [_are_few(gaps) for _, gaps in people]
+    """The same for many people; what stands in a gap that they share is read once. For one alone, the database counts."""
+    shared = [len(people) > 1 and _are_few(gaps) for _, gaps in people]
     every = {
         gap for is_shared, (_, gaps) in zip(shared, people, strict=True) if is_shared for gap in _every(gaps)
     }

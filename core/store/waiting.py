@@ -1,18 +1,20 @@
 """How much work waits for people: each one's own, and what is to be reviewed, which many share."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, String, bindparam, func, select
+from sqlalchemy import Connection, FromClause, Integer, Select, String, bindparam, func, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain.principals import User
 from core.domain.tasks import OWN_WORK, REVIEW_WORK, Task, TaskState, WaitingWork, reviewed_projects
 from core.store import tables
 from core.store.dialects import among_named, rows_table, rows_values, texts_value
-from core.store.task_rows import tasks_by_id
+from core.store.task_rows import TASKS, task_from_row
 from core.store.whole import rows_of
 
 _task = tables.task.c
@@ -66,31 +68,38 @@ _Place = tuple[bool, str, str, str]
 
 
 def waiting_of_many(connection: Connection, users: Sequence[User]) -> list[WaitingWork]:
-    assigned = _assigned(connection, users)
     in_review = _in_review(connection, users)
+    review = [[some for some in in_review if _reviews(user, some)] for user in users]
+    own = [[*product([user.id], OWN_WORK, user.projects)] for user in users]
+    asked = {place for places in own for place in places}
+    for user, others in zip(users, review, strict=True):
+        asked.update((user.id, some.state, some.project_id) for some in others)
+    assigned = _assigned(connection, asked)
     works = [
         _Work(
             user.id,
-            [
-                some
-                for some in assigned.get(user.id, ())
-                if some.state in OWN_WORK and some.project_id in user.projects
-            ],
-            _of_others(connection, user, in_review, assigned.get(user.id, ())),
+            [assigned[place] for place in places if place in assigned],
+            _of_others(connection, user.id, others, assigned),
         )
-        for user in users
+        for user, places, others in zip(users, own, review, strict=True)
     ]
     oldest = _oldest(connection, {place for work in works if (place := work.oldest) is not None})
     return [work.told(oldest.get(work.oldest)) for work in works]
 
 
-def _assigned(connection: Connection, users: Sequence[User]) -> dict[str, list[_Some]]:
-    """What is assigned to each and is waiting for anybody."""
+def _assigned(
+    connection: Connection, places: Collection[tuple[str, TaskState, str]]
+) -> dict[tuple[str, TaskState, str], _Some]:
+    """What there is of each person, in this state, in this project."""
     dialect = connection.dialect.name
-    values = {"ids": texts_value(dialect, {user.id for user in users})}
-    found: dict[str, list[_Some]] = {}
-    for user_id, project_id, state, number, since in rows_of(connection, _assigned_to(dialect), values):
-        found.setdefault(user_id, []).append(_Some(project_id, TaskState(state), number, since))
+    every = list(places)
+    values = rows_values(dialect, "place", _PLACE, ((at, *place) for at, place in enumerate(every)))
+    rows = rows_of(connection, _assigned_at(dialect), values) if every else ()
+    found = {}
+    for at, number, since in rows:
+        if number:
+            _, state, project_id = every[at]
+            found[every[at]] = _Some(project_id, state, number, since)
     return found
 
 
@@ -107,23 +116,27 @@ def _in_review(connection: Connection, users: Sequence[User]) -> list[_Some]:
     return [_Some(project_id, TaskState(state), *rest) for project_id, state, *rest in rows]
 
 
-def _of_others(
-    connection: Connection, user: User, in_review: Iterable[_Some], assigned: Iterable[_Some]
-) -> list[_Some]:
-    """What is to be reviewed by one of them: nobody reviews their own work."""
+def _reviews(user: User, some: _Some) -> bool:
     projects = reviewed_projects(user)
-    own = {(some.project_id, some.state): some for some in assigned}
+    return projects is None or some.project_id in projects
+
+
+def _of_others(
+    connection: Connection,
+    user_id: str,
+    in_review: Iterable[_Some],
+    assigned: Mapping[tuple[str, TaskState, str], _Some],
+) -> list[_Some]:
+    """What of this is not the person's own work, which they do not review."""
     found = []
     for some in in_review:
-        if projects is not None and some.project_id not in projects:
-            continue
-        mine = own.get((some.project_id, some.state))
+        mine = assigned.get((user_id, some.state, some.project_id))
         if mine is None:
             found.append(some)
         elif mine.number < some.number:
             since = some.since
             if mine.since == since:
-                since = _since_of_others(connection, user.id, some)
+                since = _since_of_others(connection, user_id, some)
             found.append(replace(some, number=some.number - mine.number, since=since))
     return found
 
@@ -135,19 +148,18 @@ def _since_of_others(connection: Connection, user_id: str, some: _Some) -> datet
 
 
 def _oldest(connection: Connection, places: Collection[_Place]) -> dict[_Place | None, Task]:
-    """The task at each place that has waited longest."""
-    ids: dict[_Place, int] = {}
+    """A task at each place that has waited longest."""
+    tasks: dict[_Place | None, Task] = {}
     dialect = connection.dialect.name
     for own in (True, False):
         some = [place for place in places if place[0] is own]
         if some:
-            rows = ((at, *place[1:]) for at, place in enumerate(some))
-            found = connection.execute(
-                _oldest_there(dialect, own=own), rows_values(dialect, "place", _PLACE, rows)
+            values = rows_values(
+                dialect, "place", _PLACE, ((at, *place[1:]) for at, place in enumerate(some))
             )
-            ids |= {some[at]: task_id for at, task_id in found}
-    tasks = tasks_by_id(connection, tuple(ids.values())) if ids else {}
-    return {place: tasks[task_id] for place, task_id in ids.items() if task_id in tasks}
+            rows = rows_of(connection, _oldest_there(dialect, own=own), values)
+            tasks |= {some[row.at]: task_from_row(row) for row in rows}
+    return tasks
 
 
 _SAID = (_task.project_id, _task.state)
@@ -156,14 +168,14 @@ _SINCE = func.min(_task.changed_at, type_=tables.UtcDateTime())
 
 
 @cache
-def _assigned_to(dialect: str) -> Select[Any]:
-    """Built once, like what follows, since that takes longer than to run it."""
-    waits = _task.state.in_([state.value for state in (*OWN_WORK, *REVIEW_WORK)])
-    return (
-        select(_task.assignee_id, *_SAID, _NUMBER, _SINCE)
-        .where(among_named(dialect, _task.assignee_id, "ids"), waits)
-        .group_by(_task.assignee_id, *_SAID)
+def _assigned_at(dialect: str) -> Select[Any]:
+    """Place by place, as they lie in the index; built once, like what follows, since that takes longer than to run it."""
+    place = rows_table(dialect, "place", _PLACE)
+    there = [_task.assignee_id == place.c.user_id, *_is_at(place)]
+    number, since = (
+        select(said).where(*there).correlate(place).scalar_subquery() for said in (_NUMBER, _SINCE)
     )
+    return select(place.c.at, number, since)
 
 
 @cache
@@ -189,10 +201,12 @@ def _oldest_there(dialect: str, *, own: bool) -> Select[Any]:
     place = rows_table(dialect, "place", _PLACE)
     whose = _task.assignee_id == place.c.user_id if own else _task.assignee_id != place.c.user_id
     oldest = (
-        select(_task.id)
-        .where(whose, _task.state == place.c.state, _task.project_id == place.c.project_id)
-        .order_by(_task.changed_at, _task.id)
-        .limit(1)
-        .correlate(place)
+        select(_task.id).where(whose, *_is_at(place)).order_by(_task.changed_at).limit(1).correlate(place)
     )
-    return select(place.c.at, oldest.scalar_subquery())
+    tasks = TASKS.subquery()
+    at_place = place.join(tasks, tasks.c.id == oldest.scalar_subquery())
+    return select(place.c.at, tasks).select_from(at_place)
+
+
+def _is_at(place: FromClause) -> tuple[ColumnElement[bool], ...]:
+    return _task.state == place.c.state, _task.project_id == place.c.project_id

@@ -204,15 +204,16 @@ async def test_many_who_missed_nothing_take_as_many_statements_as_one(log, datab
 
 
 class Reads:
-    """A database's `read` that is held until `opened`; the batches that were read, and what made the connection."""
+    """A database's `read` that is held until `opened`; the batches that were read, and which of them in a snapshot."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
         self.batches: list[int] = []
+        self.snapshots: list[bool] = []
         self.now = 0
 
     async def __call__(self, work: Callable[[Any], Any], *, snapshot: bool) -> Any:
-        assert snapshot
+        self.snapshots.append(snapshot)
         answers = work(self)
         self.batches.append(len(answers))
         await self.opened.wait()
@@ -236,6 +237,16 @@ def together(loader: Loader, kind: Any, requests: Sequence[Any]) -> "list[asynci
 async def turn() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def test_a_batch_is_read_in_a_snapshot_if_anybody_in_it_needs_one():
+    reads = Reads()
+    reads.opened.set()
+    loader = Loader(reads)
+    await asyncio.gather(loader.load(told, "a"), loader.load(told, "b"))
+    await asyncio.gather(loader.load(told, "a"), loader.load(told, "b", snapshot=True))
+    await loader.close()
+    assert reads.snapshots == [False, True]
 
 
 async def test_who_asks_while_others_are_read_is_read_in_a_later_snapshot():
