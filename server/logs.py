@@ -32,7 +32,8 @@ def configure_logs(*, form: str, level: str) -> None:
 
 
 def _find_out_less() -> None:
-    """Nothing of this is in a line, and it would be found out for each."""
+    """Nothing of this is in a line, and it would be found out for each (`Optimization` in logging's documentation)."""
+    logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # of Python 3.12
 
