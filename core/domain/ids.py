@@ -21,9 +21,10 @@ class _Ulids:
         self._turn = threading.Lock()
 
     def next(self) -> str:
-        fresh = time.time_ns() // 1_000_000 << 80 | secrets.randbits(79)
+        now_ms = time.time_ns() // 1_000_000
         with self._turn:
-            made = self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
+            is_next = now_ms > self._last >> 80
+            made = self._last = now_ms << 80 | secrets.randbits(79) if is_next else self._last + 1
         return "".join([_PAIRS[made >> place & 1023] for place in _PLACES])
 
 

@@ -65,7 +65,8 @@ class PublishBody(PlainSchema, RoomsSchema, OpenBody):
     def finish(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         if data["settles"] and data["thread"] is None:
             raise ValidationError("Only a thread can be settled: name it.", "thread")
-        return data | {"rooms": tuple(data["rooms"])}
+        data["rooms"] = tuple(data["rooms"])
+        return data
 
 
 class BatchEntry(PublishBody):

@@ -65,9 +65,10 @@ class _Plan:
             raise ValidationError("A field is missing.")
         loaded = self._defaults.copy()
         for name, value in document.items():
-            if name not in self._fields:
+            field = self._fields.get(name)
+            if field is None:
                 raise ValidationError("A field is unknown.")
-            key, read, allow_none = self._fields[name]
+            key, read, allow_none = field
             loaded[key] = None if value is None and allow_none else read(value)
         for key, make in self._made:
             if key not in loaded:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from core.domain.errors import DomainError, Forbidden, Unavailable
 from core.domain.notifications import Level, Posting
-from core.domain.principals import EVERYTHING, Principal
+from core.domain.principals import Principal, Scope
 from core.ports.presence import Audience
 from core.services import acceptance
 from core.services.budget import Budget
@@ -13,7 +13,7 @@ from core.store import appender
 from core.store.log import SqlLog
 from tests.support.store import writes_held
 
-ROBOT = Principal(sender="key:robot", user=None, scope=EVERYTHING)
+ROBOT = Principal(sender="key:robot", user=None, scope=Scope(("*",), ("*",)))
 NOBODY = Principal(sender="key:nobody", user=None)
 
 
