@@ -85,7 +85,7 @@ class NotificationService:
         """
         now = clock.now()
         begun = [self._begin(principal, request, now) for request in requests]
-        await know(one for one in begun if isinstance(one, Future))
+        await know(one for one in begun if not isinstance(one, DomainError))
         return [self._outcome(one) for one in begun]
 
     async def get(self, principal: Principal, notification_id: str) -> tuple[Notification, Sequence[str]]:
