@@ -255,6 +255,27 @@ test("an arrival is on top at once, also when it comes while the list is read, a
   await view((next) => next.counts?.unread === 3);
 });
 
+test("numbers that could not be read are asked for again", async () => {
+  await inbox.open();
+  routes["GET inbox/counts"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  onAnswer = (route) => {
+    if (route === "GET inbox/counts") routes[route] = [200, { ...counts, all: 3, unread: 3 }];
+  };
+  await client.hear("notification", { ...item("3"), thread: null, epoch: "e1" });
+  expect((await view((next) => next.counts?.unread === 3)).counts).toMatchObject({ all: 3 });
+});
+
+test("a list that was to be read with the numbers is read again with them", async () => {
+  await inbox.open();
+  routes["GET inbox/counts"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  await client.hear("notification", { ...item("3"), thread: "task:1", epoch: "e1" });
+  await view(({ error }) => error !== null);
+  routes["GET inbox/counts"] = [200, { ...counts, all: 3 }];
+  expect(await view(({ error, loading }) => error === null && !loading)).toMatchObject({
+    counts: { all: 3 },
+  });
+});
+
 test("a page that was read before something was marked is read again", async () => {
   await inbox.open();
   routes["POST inbox/read"] = [200, { unread: 1, unseen: 1, version: 2 }];
