@@ -70,8 +70,8 @@ export class Inbox extends Emitter<InboxEvents> {
       store: client.store,
       changed: () => this.#changed(),
       counted: (numbers) => this.#count(numbers),
-      sent: (mark) => {
-        for (const item of this.#list.concerned(mark)) this.#list.put(marking(mark)(item));
+      sent: (mark, version) => {
+        this.#numbers.move(version, this.#list.change(this.#list.concerned(mark).map(marking(mark))));
         this.#recount.soon();
       },
       refused: (mark, error) => this.#tell("refused", { mark, error }),
@@ -129,6 +129,7 @@ export class Inbox extends Emitter<InboxEvents> {
   /** Show what `filter` lets through, from the newest on. */
   async open(filter: InboxFilter = {}): Promise<void> {
     this.#filter = filter;
+    this.#list.cover(this.#outbox.marks);
     this.#list.open(filter);
     this.#cursor = null;
     await this.reload();
@@ -240,7 +241,7 @@ export class Inbox extends Emitter<InboxEvents> {
     const { kind, id, thread } = changed;
     for (const item of kind === "settle" ? this.#list.thread(thread) : this.#list.those([id ?? ""])) {
       const next = amended(item, changed);
-      if (next) this.#list.put(next);
+      if (next) this.#list.change([next]);
       else this.#list.delete(item.id);
     }
     this.#changed();
@@ -249,12 +250,14 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** What was marked on another device, or in another tab. */
   #receive(event: InboxEvent): void {
-    for (const { id, ...receipts } of event.changed) {
+    const changed = event.changed.flatMap(({ id, ...receipts }) => {
       const item = this.#list.get(id);
-      if (item) this.#list.put({ ...item, ...receipts });
-    }
+      return item ? { ...item, ...receipts } : [];
+    });
+    this.#numbers.move(event.version, this.#list.change(changed));
     this.#count(event);
     this.#changed();
+    if (event.changed.some(({ archived_at }) => archived_at !== undefined)) this.#recount.soon();
     if (Object.keys(event.through).length > 0) void this.#refresh("top");
   }
 
