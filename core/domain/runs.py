@@ -11,8 +11,11 @@ Runs = tuple[Run, ...]
 
 def normalise(runs: Iterable[Run]) -> Runs:
     """The same offsets as sorted, disjoint, non-adjacent runs; empty ones are dropped."""
+    ordered = sorted(runs)
+    if len(ordered) == 1 and ordered[0][0] <= ordered[0][1]:
+        return (ordered[0],)  # as it mostly is
     merged: list[Run] = []
-    for first, last in sorted(runs):
+    for first, last in ordered:
         if first > last:
             continue
         if merged and first <= merged[-1][1] + 1:
@@ -52,8 +55,20 @@ def _subtract(runs: Runs, holes: Runs) -> Iterator[Run]:
 
 
 def intersect(left: Iterable[Run], right: Iterable[Run]) -> Runs:
-    left = normalise(left)
-    return subtract(left, subtract(left, right))
+    """The offsets that are in both."""
+    return tuple(_intersect(normalise(left), normalise(right)))
+
+
+def _intersect(left: Runs, right: Runs) -> Iterator[Run]:
+    ours = theirs = 0
+    while ours < len(left) and theirs < len(right):
+        first, last = max(left[ours][0], right[theirs][0]), min(left[ours][1], right[theirs][1])
+        if first <= last:
+            yield first, last
+        if left[ours][1] == last:
+            ours += 1
+        else:
+            theirs += 1
 
 
 def contains(runs: Iterable[Run], offset: int) -> bool:

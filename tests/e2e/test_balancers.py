@@ -49,14 +49,20 @@ def servers(
         server.stop()
 
 
-@pytest.fixture(params=BALANCERS)
-def balancer(
-    request: pytest.FixtureRequest, servers: list[ServerProcess], tmp_path: Path
-) -> Iterator[Balancer]:
+@pytest.fixture
+def running(servers: list[ServerProcess]) -> list[ServerProcess]:
+    """All of them, whatever a test before has stopped."""
     for server in servers:
         if not server.running:
             server.start()
-    with BALANCERS[request.param](tmp_path, [server.port for server in servers]) as balancer:
+    return servers
+
+
+@pytest.fixture(params=BALANCERS)
+def balancer(
+    request: pytest.FixtureRequest, running: list[ServerProcess], tmp_path: Path
+) -> Iterator[Balancer]:
+    with BALANCERS[request.param](tmp_path, [server.port for server in running]) as balancer:
         yield balancer
 
 
@@ -197,7 +203,7 @@ def test_it_is_ready_as_long_as_one_server_is(balancer: Balancer, servers: list[
 
 
 async def test_servers_that_are_gone_since_a_moment_fail_no_request(
-    servers: list[ServerProcess], tmp_path: Path
+    running: list[ServerProcess], tmp_path: Path
 ):
     """Three of four, and no check has told the balancer so: then, a request must not be tried with them alone."""
 
@@ -209,7 +215,7 @@ async def test_servers_that_are_gone_since_a_moment_fail_no_request(
     for number, kind in enumerate(BALANCERS.values()):
         statuses: Counter[int] = Counter()
         (tmp_path / str(number)).mkdir()
-        with kind(tmp_path / str(number), [servers[0].port]) as balancer:
+        with kind(tmp_path / str(number), [running[0].port]) as balancer:
             async with ClientSession() as http, asyncio.TaskGroup() as asking:
                 for _ in range(10):
                     asking.create_task(ask(http, balancer.url))

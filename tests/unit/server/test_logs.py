@@ -48,6 +48,16 @@ def test_json_is_one_line_an_event(capfd):
     assert event["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize("value", ["half a \ud83d", 2**70, {1: "one"}, {"set"}])
+def test_whatever_is_logged_becomes_a_line(capfd, value):
+    configure_logs(form="json", level="INFO")
+
+    logging.getLogger("test").info("odd: %s", value, extra={"value": value})
+
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "odd" in json.loads(line)["event"]
+
+
 async def test_the_lines_of_one_turn_of_the_loop_are_written_together_in_their_order(capfd):
     configure_logs(form="json", level="INFO")
     logger = logging.getLogger("test")
