@@ -97,7 +97,10 @@ _BESIDE = """() => {
     const box = (element) => element.getBoundingClientRect()
     const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top
     const panel = [...document.querySelectorAll(".panel")].map(box).find(({ width }) => width > 0)
-    return [...document.querySelectorAll("[data-toast]")].every(toast => apart(box(toast), panel))
+    const host = document.querySelector("[data-toast]").closest("section").parentElement
+    const scrolls = getComputedStyle(host).overflowY === "auto"
+    const toasts = [...document.querySelectorAll("[data-toast]")].map(box)
+    return scrolls ? apart(box(host), panel) : toasts.every(toast => apart(toast, panel))
 }"""
 """Whether no toast lies over the panel that is open."""
 
@@ -111,11 +114,30 @@ async def test_no_toast_lies_over_an_open_panel(
     assert (await admin.call("POST", "notifications/batch", {"notifications": old}))[0] == 200
     page = await come_in(open_page, "zhangsan", "/tasks", viewport={"width": width, "height": height})
     await page.get_by_role("banner").get_by_role("button", name=panel).click()
-    await admin.publish("user:1", title="an alarm", urgent=True)
     await admin.publish("user:1", title="by the way")
+    await admin.publish("user:1", title="an alarm", urgent=True)
+    await admin.publish("user:1", title="and another thing")
+    await expect(toasts(page)).to_have_count(3)
     await expect(toasts(page, "an alarm")).to_be_in_viewport(ratio=1)
     await toasts(page, "by the way").hover()
     await page.wait_for_function(_BESIDE)
+
+
+async def test_toasts_move_aside_for_a_panel_in_small_steps(open_page, admin: Caller):
+    page = await come_in(open_page, "zhangsan", "/tasks", viewport={"width": 1280, "height": 720})
+    await admin.publish("user:1", title="an alarm", urgent=True)
+    await toasts(page, "an alarm").hover()
+    await page.evaluate(
+        """() => {
+            const stack = document.querySelector("[data-toast]").closest("section")
+            stack.addEventListener("transitionend", (event) => { window.moved ||= event.propertyName === "right" })
+        }"""
+    )
+
+    await page.get_by_role("banner").get_by_role("button", name="Notifications").click()
+
+    await page.wait_for_function("() => window.moved")
+    assert await page.evaluate(_BESIDE)
 
 
 async def test_nobody_is_told_what_they_did_themselves(open_page, admin: Caller):

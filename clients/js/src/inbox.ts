@@ -14,11 +14,11 @@ import { List } from "./list.js";
 import { Numbers } from "./numbers.js";
 import { newMark, Outbox } from "./outbox.js";
 import { Reading } from "./reading.js";
+import { Recount } from "./recount.js";
 import type { Changed, Counts, InboxEvent, InboxPage, Notification } from "./wire.js";
 
 const PAGE = 50;
 const MAX_PAGE = 100;
-const COUNT_DELAY_MS = 300;
 /** Of one page, while receipts are given faster than it is read. */
 const MAX_READS = 3;
 const FRAME_MS = 16;
@@ -53,12 +53,12 @@ export class Inbox extends Emitter<InboxEvents> {
   readonly #reading = new Reading(() => this.#changed());
   readonly #outbox: Outbox;
   readonly #horizon = new Horizon();
+  readonly #recount = new Recount(() => this.#askAgain());
   readonly #leave: (() => void)[];
   #filter: InboxFilter = {};
   #cursor: string | null = null;
   #hidden = 0;
   #outdated = false;
-  #countTimer: ReturnType<typeof setTimeout> | undefined;
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: NotificationClient, api: Api) {
@@ -70,9 +70,9 @@ export class Inbox extends Emitter<InboxEvents> {
       store: client.store,
       changed: () => this.#changed(),
       counted: (numbers) => this.#count(numbers),
-      sent: (mark) => {
-        for (const item of this.#list.concerned(mark)) this.#list.put(marking(mark)(item));
-        this.#recount();
+      sent: (mark, version) => {
+        this.#numbers.move(version, this.#list.change(this.#list.concerned(mark).map(marking(mark))));
+        this.#recount.soon();
       },
       refused: (mark, error) => this.#tell("refused", { mark, error }),
     });
@@ -91,6 +91,7 @@ export class Inbox extends Emitter<InboxEvents> {
         if (client.leads) this.#outbox.adopt();
         void this.#outbox.send();
         if (this.#reading.error !== null) void this.reload();
+        else if (this.#recount.failed) this.#recount.soon();
       }),
       client.on("leading", (leading) => {
         if (!leading) return;
@@ -106,7 +107,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   close(): void {
     for (const leave of this.#leave) leave();
-    clearTimeout(this.#countTimer);
+    this.#recount.close();
     this.#outbox.close();
     clearTimeout(this.#changeTimer);
   }
@@ -128,6 +129,7 @@ export class Inbox extends Emitter<InboxEvents> {
   /** Show what `filter` lets through, from the newest on. */
   async open(filter: InboxFilter = {}): Promise<void> {
     this.#filter = filter;
+    this.#list.cover(this.#outbox.marks);
     this.#list.open(filter);
     this.#cursor = null;
     await this.reload();
@@ -231,7 +233,7 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#changed();
     // Whether a posting settles its thread, only the server's list says.
     this.#outdated ||= item.thread !== null;
-    this.#recount();
+    this.#recount.soon();
   }
 
   #amend(changed: Changed): void {
@@ -239,45 +241,44 @@ export class Inbox extends Emitter<InboxEvents> {
     const { kind, id, thread } = changed;
     for (const item of kind === "settle" ? this.#list.thread(thread) : this.#list.those([id ?? ""])) {
       const next = amended(item, changed);
-      if (next) this.#list.put(next);
+      if (next) this.#list.change([next]);
       else this.#list.delete(item.id);
     }
     this.#changed();
-    this.#recount();
+    this.#recount.soon();
   }
 
   /** What was marked on another device, or in another tab. */
   #receive(event: InboxEvent): void {
-    for (const { id, ...receipts } of event.changed) {
+    const changed = event.changed.flatMap(({ id, ...receipts }) => {
       const item = this.#list.get(id);
-      if (item) this.#list.put({ ...item, ...receipts });
-    }
+      return item ? { ...item, ...receipts } : [];
+    });
+    this.#numbers.move(event.version, this.#list.change(changed));
     this.#count(event);
     this.#changed();
+    if (event.changed.some(({ archived_at }) => archived_at !== undefined)) this.#recount.soon();
     if (Object.keys(event.through).length > 0) void this.#refresh("top");
   }
 
   #count(said: Parameters<Numbers["take"]>[0]): void {
+    if (said.all !== undefined) this.#recount.settle();
     this.#horizon.reach(said.version);
     this.#numbers.take(said);
   }
 
-  /** Ask for the numbers, and for the list where that is needed: once for a burst. */
-  #recount(): void {
-    this.#countTimer ??= setTimeout(() => {
-      this.#countTimer = undefined;
-      if (this.#outdated) {
-        void this.#refresh("top");
-        return;
-      }
-      this.#api.counts().then(
-        (counts) => {
-          this.#count(counts);
-          this.#changed();
-        },
-        () => undefined, // the next event or connection asks again
-      );
-    }, COUNT_DELAY_MS);
+  /** Ask for the numbers, and for the list where that is needed. ApiError and SignedOutError, as of any request. */
+  async #askAgain(): Promise<void> {
+    if (!this.#outdated) {
+      this.#count(await this.#api.counts());
+      this.#changed();
+      return;
+    }
+    await this.#refresh("top");
+    const { error } = this.#reading;
+    if (!(error instanceof Error)) return;
+    this.#outdated = true;
+    throw error;
   }
 
   #add(page: InboxPage, cursor: string | null): void {

@@ -15,8 +15,8 @@ import {
   type Row,
   rowKey,
   rowOf,
-  standing,
 } from "./items.js";
+import { countsIn, Tally } from "./tally.js";
 import type { Item } from "./wire.js";
 
 interface Entry {
@@ -31,13 +31,10 @@ interface Group {
   entries: Entry[];
   /** null: the filter lets nothing of it through. */
   row: Row | null;
-  marked: Standing;
-}
-
-/** How many rows: of a group, one or none; or one that only came to be so by marks, -1. */
-interface Standing {
-  unread: number;
-  unseen: number;
+  /** It is of another list, and kept only for the numbers, which marks have moved. */
+  aside: boolean;
+  /** In what it counts without the marks, and under them. */
+  counted: { item: string[]; shown: string[] };
 }
 
 export class List {
@@ -47,7 +44,7 @@ export class List {
   #filter: InboxFilter = {};
   #marks = new Map<string, { mark: Mark; apply: (item: Item) => Item }>();
   #rows: Row[] = [];
-  #marked: Standing = { unread: 0, unseen: 0 };
+  readonly #marked = new Tally();
 
   get size(): number {
     return this.#entries.size;
@@ -59,16 +56,20 @@ export class List {
     return this.#rows;
   }
 
-  /** How many rows are unread and unseen no more by marks, whether the filter lets them through or not. */
-  get marked(): Readonly<Standing> {
+  /** How much less the rows count by marks, whether the filter lets them through or not. */
+  get marked(): Tally {
     this.#settle();
     return this.#marked;
   }
 
-  /** Begin anew, with what `filter` lets through. */
+  /** Begin anew, with what `filter` lets through. What marks have moved goes on counting, until they are answered. */
   open(filter: InboxFilter): void {
     this.#filter = filter;
-    for (const id of this.#entries.keys()) this.delete(id);
+    for (const group of this.#groups.values()) {
+      group.aside = true;
+      this.#touched.add(group);
+    }
+    this.#settle();
   }
 
   has(id: string): boolean {
@@ -84,9 +85,14 @@ export class List {
     return ids.flatMap((id) => this.get(id) ?? []);
   }
 
-  /** All, in no order. */
+  /** All of this list, in no order. */
   items(): Item[] {
-    return Array.from(this.#entries.values(), ({ item }) => item);
+    return this.#itemsOf((group) => !group.aside);
+  }
+
+  #itemsOf(wanted: (group: Group) => boolean): Item[] {
+    const groups = [...this.#groups.values()].filter(wanted);
+    return groups.flatMap(({ entries }) => entries.map(({ item }) => item));
   }
 
   /** The items of a thread, newest first. */
@@ -97,19 +103,38 @@ export class List {
 
   /** The items that a mark may be about. */
   concerned(mark: Mark): Item[] {
-    return "ids" in mark ? this.those(mark.ids) : this.items();
+    return "ids" in mark ? this.those(mark.ids) : this.#itemsOf(() => true);
   }
 
   /** Add an item, or put it in the place of the one with its id. */
   put(item: Item): void {
+    this.#place(item).aside = false;
+  }
+
+  /** Put items in the places of those with their ids. Gives how much less their rows count now, without marks. */
+  change(items: Iterable<Item>): Tally {
+    const less = new Tally();
+    for (const item of items) {
+      const group = this.#groups.get(rowKey(item));
+      less.add(countsIn(group?.entries[0]?.item), 1);
+      less.add(countsIn(this.#place(item).entries[0]?.item), -1);
+    }
+    return less;
+  }
+
+  #place(item: Item): Group {
     const shown = this.delete(item.id)?.shown ?? item;
     const key = rowKey(item);
-    const group = this.#groups.get(key) ?? { key, entries: [], row: null, marked: { unread: 0, unseen: 0 } };
+    const group = this.#groups.get(key) ?? {
+      ...{ key, entries: [], row: null, aside: false },
+      counted: { item: [], shown: [] },
+    };
     const entry = { item, shown };
     group.entries.splice(placeAmong(group.entries, entry, byItem), 0, entry);
     this.#groups.set(key, group);
     this.#touched.add(group);
     this.#entries.set(item.id, entry);
+    return group;
   }
 
   delete(id: string): Entry | undefined {
@@ -161,29 +186,35 @@ export class List {
       for (const { apply } of this.#marks.values()) shown = apply(shown);
       if (!isSame(shown, entry.shown)) entry.shown = shown;
     }
-    const through = group.entries.filter(({ shown }) => matches(shown, this.#filter) !== false);
+    this.#count(group);
+    if (group.aside && isSameNames(group.counted)) this.#drop(group);
+    const through = group.aside
+      ? []
+      : group.entries.filter(({ shown }) => matches(shown, this.#filter) !== false);
     const row = rowOf(through.map(({ shown }) => shown));
     if (!row || !group.row || !isSameRow(row, group.row)) group.row = row;
+  }
+
+  #drop(group: Group): void {
+    for (const { item } of group.entries) this.#entries.delete(item.id);
+    group.entries = [];
     this.#count(group);
   }
 
   #count(group: Group): void {
     const [newest] = group.entries;
-    const { unread, unseen } = newest ? standing(newest.item) : NOTHING;
-    const now = newest ? standing(newest.shown) : NOTHING;
-    const marked = {
-      unread: Number(unread) - Number(now.unread),
-      unseen: Number(unseen) - Number(now.unseen),
-    };
-    this.#marked = {
-      unread: this.#marked.unread + marked.unread - group.marked.unread,
-      unseen: this.#marked.unseen + marked.unseen - group.marked.unseen,
-    };
-    group.marked = marked;
+    const { item, shown } = group.counted;
+    this.#marked.add(item, -1);
+    this.#marked.add(shown, 1);
+    group.counted = { item: countsIn(newest?.item), shown: countsIn(newest?.shown) };
+    this.#marked.add(group.counted.item, 1);
+    this.#marked.add(group.counted.shown, -1);
   }
 }
 
-const NOTHING = { unread: false, unseen: false };
+function isSameNames({ item, shown }: Group["counted"]): boolean {
+  return item.join() === shown.join();
+}
 
 function byItem(one: Entry, other: Entry): number {
   return newestFirst(one.item, other.item);

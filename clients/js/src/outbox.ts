@@ -15,7 +15,8 @@ export interface OutboxOptions {
   /** There is one more or one less. */
   changed: () => void;
   counted: (numbers: Marked) => void;
-  sent: (mark: Mark) => void;
+  /** The server agrees, as of this version of the inbox. */
+  sent: (mark: Mark, version: number) => void;
   refused: (mark: Mark, error: unknown) => void;
 }
 
@@ -92,8 +93,9 @@ export class Outbox {
     clearTimeout(this.#timer);
     try {
       for (let mark = this.#next(); mark; mark = this.#next()) {
+        let version: number;
         try {
-          await this.#sendOne(mark);
+          version = await this.#sendOne(mark);
         } catch (error) {
           if (!isRefusal(error)) {
             const afterMs = error instanceof ApiError ? (error.retryAfterS ?? 0) * 1000 : 0;
@@ -105,25 +107,37 @@ export class Outbox {
           continue;
         }
         this.#forget(mark);
-        this.options.sent(mark);
+        this.options.sent(mark, version);
       }
     } finally {
       this.#sending = false;
     }
   }
 
-  async #sendOne(mark: Mark): Promise<void> {
-    const { api, counted } = this.options;
+  /** Gives the version of the inbox that has the mark. */
+  async #sendOne(mark: Mark): Promise<number> {
+    const { api } = this.options;
     if (!("ids" in mark)) {
       const { through, epoch } = mark;
-      counted(await api.markMany(mark.receipt, epoch === null ? { all: true } : { through, epoch }));
-    } else if (mark.given) {
-      for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
-        counted(await api.markMany(mark.receipt, { ids: mark.ids.slice(from, from + MAX_IDS) }));
-      }
-    } else {
-      for (const id of mark.ids) await api.mark(id, { [mark.receipt]: mark.given });
+      return this.#count(
+        await api.markMany(mark.receipt, epoch === null ? { all: true } : { through, epoch }),
+      );
     }
+    if (!mark.given) {
+      for (const id of mark.ids) await api.mark(id, { [mark.receipt]: false });
+      return this.#count(await api.counts()); // the answers before are items, without a version
+    }
+    let version = 0;
+    for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
+      const ids = mark.ids.slice(from, from + MAX_IDS);
+      version = this.#count(await api.markMany(mark.receipt, { ids }));
+    }
+    return version;
+  }
+
+  #count(numbers: Marked): number {
+    this.options.counted(numbers);
+    return numbers.version;
   }
 
   #next(): Mark | undefined {

@@ -166,6 +166,97 @@ test("what is held shows at once, and undone it has never been sent", async () =
   expect(storage.getItem(marksKey())).toBe("[]");
 });
 
+const task = (id: string): Item => ({
+  ...item(id),
+  thread: { key: `task:${id}`, count: 1, open: true, settled_by: null },
+});
+const threeTasks = { all: 3, unread: 3, unseen: 3, todo: 3, archived: 0, by_type: { t: 3 }, version: 1 };
+const oneArchived = { ...threeTasks, all: 2, unread: 2, unseen: 2, todo: 2, archived: 1, by_type: { t: 2 } };
+
+async function openTasks(): Promise<void> {
+  routes["GET inbox"] = [200, { ...page, items: ["3", "2", "1"].map(task), position: { "user:1": 3 } }];
+  routes["GET inbox/counts"] = [200, threeTasks];
+  await inbox.open();
+}
+
+/** All different numbers that are shown from now on, without their version. */
+function shownCounts(): object[] {
+  const all: object[] = [];
+  inbox.on("change", ({ counts: shown }) => {
+    const numbers = { ...shown, version: 0 };
+    if (JSON.stringify(numbers) !== JSON.stringify(all.at(-1))) all.push(numbers);
+  });
+  return all;
+}
+
+test("all numbers move with what is held, also beside another list, and come back with it", async () => {
+  await openTasks();
+  const key = inbox.hold("archived", ["2"], 60_000);
+  expect(inbox.view.counts).toEqual(oneArchived);
+  routes["GET inbox"] = [200, { ...page, items: [] }];
+  await inbox.open({ archived: true });
+  expect([keys(), inbox.view.counts]).toEqual([[], oneArchived]);
+  inbox.undo(key);
+  expect(inbox.view.counts).toEqual(threeTasks);
+});
+
+test.each(["before", "after"])("numbers move once, the event coming %s the answer", async (when) => {
+  await openTasks();
+  const said = { unread: 2, unseen: 2, version: 2 };
+  const receipts = { seen_at: "now", read_at: "now", archived_at: "now" };
+  const event = { ...said, position: { "user:1": 3 }, changed: [{ id: "2", ...receipts }], through: {} };
+  routes["POST inbox/archive"] = [200, said];
+  routes["GET inbox/counts"] = [200, { ...oneArchived, version: 2, all: 7 }];
+  const all = shownCounts();
+  const key = inbox.hold("archived", ["2"], 60_000);
+  await view(() => true);
+  if (when === "before") await client.hear("inbox", event);
+  inbox.release(key);
+  await view(idle);
+  if (when === "after") await client.hear("inbox", event);
+  if (inbox.view.counts?.all !== 7) await view(({ counts: shown }) => shown?.all === 7);
+  const numbers = { ...oneArchived, version: 0 };
+  expect(all).toEqual([numbers, { ...numbers, all: 7 }]);
+});
+
+test("numbers from before an archive are taken for that, and less by it", async () => {
+  await openTasks();
+  routes["POST inbox/archive"] = [200, { unread: 2, unseen: 2, version: 3 }];
+  inbox.mark("archived", ["2"]);
+  await view(idle);
+  routes["GET inbox/counts"] = [200, { ...threeTasks, all: 5, version: 2 }];
+  expect((await view(({ counts: shown }) => shown?.all === 4)).counts).toMatchObject({
+    todo: 2,
+    archived: 1,
+  });
+});
+
+test("what is archived on another device moves the numbers, and asks for them", async () => {
+  await openTasks();
+  const changed = [
+    { id: "2", archived_at: "now" },
+    { id: "none of these", archived_at: "now" },
+  ];
+  const event = { unread: 1, unseen: 1, version: 2, position: {}, changed, through: {} };
+  await client.hear("inbox", event);
+  expect(inbox.view.counts).toMatchObject({ all: 2, archived: 1, unread: 1 });
+  routes["GET inbox/counts"] = [200, { ...oneArchived, all: 1, archived: 2, version: 2 }];
+  await view(({ counts: shown }) => shown?.all === 1);
+});
+
+test("what is moved back shows in all numbers once, and no number goes to and fro", async () => {
+  const archived = { ...item("2"), seen_at: "then", read_at: "then", archived_at: "then" };
+  routes["GET inbox"] = [200, { ...page, items: [archived] }];
+  routes["GET inbox/counts"] = [200, oneArchived];
+  await inbox.open({ archived: true });
+  const all = shownCounts();
+  routes["PATCH inbox/2"] = [200, item("2")];
+  routes["GET inbox/counts"] = [200, { ...oneArchived, all: 3, archived: 0, by_type: { t: 3 }, version: 2 }];
+  inbox.mark("archived", ["2"], false);
+  await view(idle);
+  expect(all).toEqual([{ ...oneArchived, all: 3, archived: 0, by_type: { t: 3 }, version: 0 }]);
+});
+
 test("a hold ends by itself", async () => {
   await inbox.open();
   routes["POST inbox/archive"] = agreed;
@@ -253,6 +344,27 @@ test("an arrival is on top at once, also when it comes while the list is read, a
   await reading;
   expect(keys()).toEqual(["3", "2", "1"]);
   await view((next) => next.counts?.unread === 3);
+});
+
+test("numbers that could not be read are asked for again", async () => {
+  await inbox.open();
+  routes["GET inbox/counts"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  onAnswer = (route) => {
+    if (route === "GET inbox/counts") routes[route] = [200, { ...counts, all: 3, unread: 3 }];
+  };
+  await client.hear("notification", { ...item("3"), thread: null, epoch: "e1" });
+  expect((await view((next) => next.counts?.unread === 3)).counts).toMatchObject({ all: 3 });
+});
+
+test("a list that was to be read with the numbers is read again with them", async () => {
+  await inbox.open();
+  routes["GET inbox/counts"] = [503, { error: { code: "storage_unavailable", message: "" } }];
+  await client.hear("notification", { ...item("3"), thread: "task:1", epoch: "e1" });
+  await view(({ error }) => error !== null);
+  routes["GET inbox/counts"] = [200, { ...counts, all: 3 }];
+  expect(await view(({ error, loading }) => error === null && !loading)).toMatchObject({
+    counts: { all: 3 },
+  });
 });
 
 test("a page that was read before something was marked is read again", async () => {

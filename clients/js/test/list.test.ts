@@ -83,6 +83,24 @@ test("a change of one item asks the filter about that one, in a list of any leng
   expect(asked).toBe(2);
 });
 
+test("what a mark has moved counts on beside another list, until it is answered or undone", () => {
+  const list = filled([item("1"), item("2")]);
+  const mark: Mark = { ...read("k", ["2"]), receipt: "archived" };
+  list.cover([mark]);
+  list.open({ archived: true });
+  expect([list.rows, list.items(), list.marked.of("all"), list.marked.of("archived")]).toEqual([
+    ...[[], [], 1, -1],
+  ]);
+  const moved = list.change(list.concerned(mark).map(marking(mark)));
+  expect([moved.of("all"), moved.of("archived")]).toEqual([1, -1]);
+  expect([list.marked.names, list.has("2")]).toEqual([[], false]);
+  list.open({});
+  list.put(item("2"));
+  list.open({ archived: true });
+  list.cover([]);
+  expect([list.marked.names, list.has("2")]).toEqual([[], false]);
+});
+
 /** Rows by their definition: everything in order and under the marks, then grouped. */
 function grouped(items: Item[]): Row[] {
   const found = new Map<string, Row>();
@@ -107,6 +125,16 @@ function chance(seed: number): (below: number) => number {
     return Math.floor((seed / 2 ** 32) * below);
   };
 }
+
+const isArchived = ({ item }: Row): boolean => item.archived_at !== null;
+const COUNTED: Record<string, (row: Row) => boolean> = {
+  unread: ({ unread }) => unread,
+  unseen: ({ unseen }) => unseen,
+  archived: isArchived,
+  all: (row) => !isArchived(row),
+  "type t": (row) => !isArchived(row),
+  todo: (row) => !isArchived(row) && row.item.thread?.open === true,
+};
 
 const FILTERS: InboxFilter[] = [{}, { unread: true }, { todo: true }, { archived: true }, { q: "word" }];
 
@@ -163,9 +191,11 @@ test.each(FILTERS)("whatever happened, the rows are those of their definition: %
       list.cover(marks);
       const shown = shownOf(items.values(), marks);
       expect(list.rows).toEqual(grouped(shown.filter((one) => matches(one, filter) !== false)));
-      for (const name of ["unread", "unseen"] as const) {
-        const many = (rows: Row[]): number => rows.filter((row) => row[name]).length;
-        expect(list.marked[name]).toBe(many(grouped(shownOf(items.values(), []))) - many(grouped(shown)));
+      const unmarked = grouped(shownOf(items.values(), []));
+      for (const [name, counts] of Object.entries(COUNTED)) {
+        expect(list.marked.of(name)).toBe(
+          unmarked.filter(counts).length - grouped(shown).filter(counts).length,
+        );
       }
       for (const row of list.rows) {
         const same = before.get(row.key);

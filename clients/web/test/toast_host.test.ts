@@ -69,6 +69,17 @@ test("F8 leads to the toasts, Esc closes one, and the focus goes on, and back at
   expect([toasts.toasts, focused()]).toEqual([[], "before"]);
 });
 
+test("what is said anew in a toast moves none, so that the page is not laid out for it", async () => {
+  await show("a", "b");
+  const asked = vi.spyOn(Element.prototype, "getBoundingClientRect");
+  toasts.show({ key: "a", title: "A", text: "again", count: 2 });
+  await nextTick();
+  expect([host.get(".title").text(), asked.mock.calls.length]).toEqual([expect.stringContaining("×2"), 0]);
+  await show("c");
+  expect(asked).toHaveBeenCalled();
+  asked.mockRestore();
+});
+
 test("what a toast offers is done before it closes", async () => {
   const happened: string[] = [];
   const action = { label: "Undo", run: () => happened.push("done") };

@@ -26,6 +26,9 @@ export default bilingual(
     nothingWaits: "目前没有待办，一切就绪。",
     urgent: "请优先处理",
     urgentMissed: "您有 {n} 条紧急通知未看",
+    missing: "页面未能打开",
+    missingWhy: "网络可能已断开，或系统刚刚更新。",
+    load: "重新加载",
   },
   {
     name: "Notification centre",
@@ -53,5 +56,8 @@ export default bilingual(
     urgent: "Please see to this first",
     urgentMissed:
       "You have {n} urgent notification you have not seen | You have {n} urgent notifications you have not seen",
+    missing: "The page could not be opened",
+    missingWhy: "The network may be away, or the server has just been updated.",
+    load: "Load again",
   },
 );
