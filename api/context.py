@@ -48,7 +48,7 @@ REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 
 def services(request: web.Request) -> Services:
-    return request.config_dict[SERVICES]
+    return request.app[SERVICES]
 
 
 def principal(request: web.Request) -> Principal:
@@ -59,7 +59,7 @@ def principal(request: web.Request) -> Principal:
 def client_address(request: web.Request) -> str:
     """The address of whoever asked: of the connection, or what the trusted proxies before it say."""
     forwarded_for = request.headers.getall("X-Forwarded-For", ())
-    return addresses.client_address(request.remote, forwarded_for, request.config_dict[TRUSTED_PROXIES])
+    return addresses.client_address(request.remote, forwarded_for, request.app[TRUSTED_PROXIES])
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -7,6 +7,7 @@ import logging.config
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 import orjson
@@ -93,12 +94,19 @@ class _Line(logging.Formatter):
         if record.stack_info:
             event["stack_info"] = record.stack_info
         event["level"] = record.levelname.lower()
-        event |= {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
-        moment = datetime.fromtimestamp(record.created, UTC)
-        event["timestamp"] = f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+        if not record.__dict__.keys() <= _NOT_EXTRA:
+            event |= {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
+        second, part = divmod(record.created, 1)
+        event["timestamp"] = f"{_second(second)}.{int(part * 1_000_000):06}Z"
         if record.exc_info:
             event["exc_info"] = record.exc_info
         return self._render(event)
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: float) -> str:
+    """A whole second since the Unix epoch; most lines are of the same as the one before."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
 
 
 _NOT_EXTRA = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Iterator
+from functools import cache
 from time import perf_counter
 
 from aiohttp import web
@@ -44,6 +45,11 @@ class Metrics:
 
     @property
     def middleware(self) -> Middleware:
+        latency, requests = (
+            cache(self._latency.labels),
+            cache(self._requests.labels),
+        )  # bounded, as labels are
+
         @web.middleware
         async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
             resource = request.match_info.route.resource
@@ -51,8 +57,8 @@ class Metrics:
             method = request.method if request.method in _METHODS else "other"
             started = perf_counter()
             response = await handler(request)
-            self._latency.labels(method, route).observe(perf_counter() - started)
-            self._requests.labels(method, route, response.status).inc()
+            latency(method, route).observe(perf_counter() - started)
+            requests(method, route, response.status).inc()
             return response
 
         return measure

@@ -5,6 +5,8 @@ import threading
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_PLACES = range(120, -1, -10)
 ID_PATTERN = rf"[{_ALPHABET}]{{26}}"
 
 
@@ -19,10 +21,11 @@ class _Ulids:
         self._turn = threading.Lock()
 
     def next(self) -> str:
-        fresh = time.time_ns() // 1_000_000 << 80 | secrets.randbits(79)
+        now_ms = time.time_ns() // 1_000_000
         with self._turn:
-            made = self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
-        return "".join(_ALPHABET[made >> shift & 31] for shift in range(125, -1, -5))
+            is_next = now_ms > self._last >> 80
+            made = self._last = now_ms << 80 | secrets.randbits(79) if is_next else self._last + 1
+        return "".join([_PAIRS[made >> place & 1023] for place in _PLACES])
 
 
 new_id = _Ulids().next

@@ -1,5 +1,6 @@
 """The log: the one truth about what was accepted."""
 
+from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -84,6 +85,14 @@ class Log(Protocol):
         Raises the refusal of one of its changes, `Conflict` (idempotency_conflict) for another body under the
         same key, `RateLimited` when too much is waiting already, and `Unavailable` when it was not stored or
         that is unknown: the caller tries again with the same key.
+
+        A caller that gives up waiting does not take its unit back: it may be committed all the same.
+        """
+
+    def begin(self, unit: Unit) -> Future[Committed]:
+        """The same for whoever has many: they wait together, and what comes of each is known by itself.
+
+        Raises the refusals that need no waiting: `RateLimited`, and `Unavailable` when the log is closed.
         """
 
     async def heads(self, rooms: Iterable[str]) -> dict[str, Head]:

@@ -13,6 +13,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from core.domain import rooms
 from core.domain.clock import rfc3339
 from core.domain.ids import ID_PATTERN
+from core.schemas.plain import reader
 
 MAX_OFFSET = 2**63 - 2
 MAX_DATA_BYTES = 32 << 10
@@ -28,8 +29,10 @@ def check_text(text: str) -> str:
     """Refuse NUL, which PostgreSQL cannot store, and lone surrogates, which no UTF-8 can carry."""
     if "\x00" in text:
         raise ValidationError("NUL characters are not allowed.")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValidationError("Lone surrogates are not allowed.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError("Lone surrogates are not allowed.") from error
     return text
 
 
@@ -37,11 +40,20 @@ class Text(fields.String):
     """A string of `shortest` to `longest` characters."""
 
     def __init__(self, longest: int, shortest: int = 0, **options: Any) -> None:
+        self._lengths = range(shortest, longest + 1)
+        self._checks = tuple(options.pop("checks", ()))
         lengths = validate.Length(min=shortest or None, max=longest)
-        super().__init__(validate=[lengths, *options.pop("checks", ())], **options)
+        super().__init__(validate=[lengths, *self._checks], **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
         return check_text(super()._deserialize(value, attr, data, **options))
+
+    def plainly(self, value: Any) -> str:
+        if not isinstance(value, str) or len(value) not in self._lengths:
+            raise ValidationError("Not a text of this length.")
+        for check in self._checks:
+            check(value)
+        return check_text(value)
 
 
 class StrictBoolean(fields.Boolean):
@@ -51,6 +63,11 @@ class StrictBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **options)
+
+    def plainly(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Not a boolean.")
+        return value
 
 
 class QueryBoolean(fields.Boolean):
@@ -84,7 +101,12 @@ class RoomName(Text):
         super().__init__(200, 1, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
-        room = super()._deserialize(value, attr, data, **options)
+        return self._checked(super()._deserialize(value, attr, data, **options))
+
+    def plainly(self, value: Any) -> str:
+        return self._checked(super().plainly(value))
+
+    def _checked(self, room: str) -> str:
         if not rooms.is_room(room, _roles(self.root)):
             raise self.make_error("room")
         return room
@@ -135,6 +157,12 @@ class BoundedList(fields.List[Any]):
         if isinstance(value, list):
             self._length(value)
         return super()._deserialize(value, attr, data, **options)
+
+    def plainly(self, value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValidationError("Not a list.")
+        self._length(value)
+        return list(map(reader(self.inner), value))
 
 
 class BoundedDict(fields.Dict):
@@ -205,6 +233,17 @@ class JsonObject(fields.Field[Mapping[str, Any]]):
             raise self.make_error("size")
         return value
 
+    def plainly(self, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("Not an object.")
+        try:
+            encoded = orjson.dumps(value)  # refuses lone surrogates and numbers that are too large
+        except TypeError as error:
+            raise ValidationError("Not storable.") from error
+        if len(encoded) > MAX_DATA_BYTES or not _is_flat(encoded):
+            raise ValidationError("Not plain.")
+        return value
+
     def _check(self, value: Any, depth: int) -> None:
         if depth == 0:
             raise self.make_error("deep")
@@ -224,6 +263,12 @@ class JsonObject(fields.Field[Mapping[str, Any]]):
             case list():
                 for entry in value:
                     self._check(entry, depth - 1)
+
+
+def _is_flat(encoded: bytes) -> bool:
+    """Whether an encoded object is neither nested deeply, nor has anything that may be NUL or no finite number."""
+    opened = encoded.count(b"{") + encoded.count(b"[")
+    return opened < _MAX_DEPTH and b"null" not in encoded and rb"\u0000" not in encoded
 
 
 class Whole(validate.Regexp):

@@ -1,9 +1,8 @@
 """Notifications on the wire: how they are asked for, and how they arrive."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load
 
 from core.domain.clock import rfc3339
 from core.domain.notifications import MAX_ROOMS, Actor, Level, Notification
@@ -20,6 +19,7 @@ from core.schemas.fields import (
     StrictBoolean,
     Text,
 )
+from core.schemas.plain import PlainSchema
 
 MAX_TITLE = 300
 MAX_CONTENT = 10_000
@@ -53,7 +53,7 @@ class OpenBody(Schema):
     link = Text(2_000, 1, checks=[LINK], allow_none=True, load_default=None)
 
 
-class PublishBody(RoomsSchema, OpenBody):
+class PublishBody(PlainSchema, RoomsSchema, OpenBody):
     """The body of POST notifications, loaded to the keyword arguments of a `PublishRequest`."""
 
     to = BoundedList(RoomName(), MAX_ROOMS, 1, required=True, attribute="rooms")
@@ -61,27 +61,25 @@ class PublishBody(RoomsSchema, OpenBody):
     settles = StrictBoolean(load_default=False)
     expires_at = Instant(allow_none=True, load_default=None)
 
-    @validates_schema
-    def check_thread(self, data: Mapping[str, Any], **_: Any) -> None:
-        if data.get("settles") and data.get("thread") is None:
-            raise ValidationError("Only a thread can be settled: name it.", "thread")
-
     @post_load
-    def with_tuple(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return data | {"rooms": tuple(data["rooms"])}
+    def finish(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if data["settles"] and data["thread"] is None:
+            raise ValidationError("Only a thread can be settled: name it.", "thread")
+        data["rooms"] = tuple(data["rooms"])
+        return data
 
 
 class BatchEntry(PublishBody):
     idempotency_key = Text(200, 1, checks=[KEY], attribute="key", load_default=None)
 
 
-class BatchBody(Schema):
+class BatchBody(PlainSchema):
     """The body of POST notifications/batch; its entries are loaded one by one, so that each fails alone."""
 
     notifications = BoundedList(fields.Raw(metadata={"entry": BatchEntry}), MAX_BATCH, 1, required=True)
 
 
-class PublishHeaders(Schema):
+class PublishHeaders(PlainSchema):
     idempotency_key = Text(
         200, 1, checks=[KEY], data_key="Idempotency-Key", attribute="key", load_default=None
     )

@@ -1,8 +1,8 @@
 """Publishing: from a request to committed postings, then the fast path."""
 
-import asyncio
 import hashlib
 import json
+from asyncio import Future
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -16,7 +16,7 @@ from core.domain.principals import Principal
 from core.ports.log import Committed, Log, Unit
 from core.ports.presence import Audience, Presence
 from core.ports.publisher import Publisher
-from core.services.acceptance import accept
+from core.services.acceptance import accept, know, known
 from core.services.administration import audit_line
 from core.services.budget import Budget
 
@@ -71,16 +71,22 @@ class NotificationService:
         Raises `Forbidden` outside the sender's scope, `RateLimited` beyond their budget, `Conflict` for another body
         under the same key, and `Unavailable` when it was not stored or that is unknown: try again with the same key.
         """
-        principal.check_may_publish(request.rooms, request.type)
-        self._budget.spend(principal.sender)
-        committed = await accept(self._log, Unit(principal.sender, drafts=(_draft(principal, request),)))
-        return self._tell(committed)
+        committed = await accept(self._log, self._unit(principal, request, clock.now()))
+        self._tell(committed)
+        return self._published(committed)
 
     async def publish_batch(
         self, principal: Principal, requests: Sequence[PublishRequest | DomainError]
     ) -> list[Published | DomainError]:
-        """Accept each notification for itself; a refusal stands in its place and stops no other."""
-        return await asyncio.gather(*(self._publish_entry(principal, request) for request in requests))
+        """Accept each notification for itself; a refusal stands in its place and stops no other.
+
+        Each is told when it is committed: who waits for what stands before or behind it in its room must not wait
+        for the rest of the batch.
+        """
+        now = clock.now()
+        begun = [self._begin(principal, request, now) for request in requests]
+        await know(one for one in begun if not isinstance(one, DomainError))
+        return [self._outcome(one) for one in begun]
 
     async def get(self, principal: Principal, notification_id: str) -> tuple[Notification, Sequence[str]]:
         """A notification and its rooms, for its sender or an admin. Raises `NotFound`, also for others."""
@@ -134,27 +140,48 @@ class NotificationService:
             raise NotFound("The notification was pruned, or its content cleared, at this moment.")
         self._publisher.publish(committed.appended[0].postings, committed.epoch)
 
-    async def _publish_entry(
-        self, principal: Principal, request: PublishRequest | DomainError
-    ) -> Published | DomainError:
+    def _unit(self, principal: Principal, request: PublishRequest, now: datetime) -> Unit:
+        """The request as work for the log, once it is allowed and paid for."""
+        principal.check_may_publish(request.rooms, request.type)
+        self._budget.spend(principal.sender)
+        return Unit(principal.sender, drafts=(_draft(principal, request, now),))
+
+    def _begin(
+        self, principal: Principal, request: PublishRequest | DomainError, now: datetime
+    ) -> Future[Committed] | DomainError:
         if isinstance(request, DomainError):
             return request
         try:
-            return await self.publish(principal, request)
+            begun = self._log.begin(self._unit(principal, request, now))
+        except DomainError as refusal:
+            return refusal
+        begun.add_done_callback(self._tell_begun)
+        return begun
+
+    def _tell_begun(self, begun: Future[Committed]) -> None:
+        if not begun.cancelled() and begun.exception() is None:
+            self._tell(begun.result())
+
+    def _tell(self, committed: Committed) -> None:
+        self._publisher.publish(committed.appended[0].postings, committed.epoch)
+
+    def _outcome(self, begun: Future[Committed] | DomainError) -> Published | DomainError:
+        if isinstance(begun, DomainError):
+            return begun
+        try:
+            return self._published(known(begun))
         except DomainError as refusal:
             return refusal
 
-    def _tell(self, committed: Committed) -> Published:
+    def _published(self, committed: Committed) -> Published:
         appended = committed.appended[0]
         if appended.notification is None:
             raise ValueError("A published notification has its content.")
-        self._publisher.publish(appended.postings, committed.epoch)
         audience = self._presence.audience(appended.offsets)
         return Published(appended.notification, appended.offsets, audience, appended.duplicate)
 
 
-def _draft(principal: Principal, request: PublishRequest) -> Draft:
-    now = clock.now()
+def _draft(principal: Principal, request: PublishRequest, now: datetime) -> Draft:
     notification = Notification(
         id=new_id(),
         type=request.type,

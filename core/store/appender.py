@@ -31,6 +31,7 @@ _logger = logging.getLogger(__name__)
 class _Waiting:
     unit: Unit
     outcome: "asyncio.Future[Committed]"
+    size_bytes: int
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class _Line:
             raise RateLimited("Too much is waiting to be stored; try again.", code="log_busy")
         self.by_sender.setdefault(waiting.unit.sender, deque()).append(waiting)
         self.units += 1
-        self.size_bytes += waiting.unit.size_bytes
+        self.size_bytes += waiting.size_bytes
 
     def take_group(self) -> list[_Waiting]:
         """One unit of each sender in turn, until the group is full; at least one."""
@@ -54,14 +55,14 @@ class _Line:
         weight = size_bytes = 0
         while self.by_sender:
             sender, line = next(iter(self.by_sender.items()))
-            unit = line[0].unit
-            weight += unit.weight
-            size_bytes += unit.size_bytes
+            waiting = line[0]
+            weight += waiting.unit.weight
+            size_bytes += waiting.size_bytes
             if group and (weight > MAX_GROUP_WEIGHT or size_bytes > MAX_GROUP_BYTES):
                 break
             group.append(line.popleft())
             self.units -= 1
-            self.size_bytes -= unit.size_bytes
+            self.size_bytes -= waiting.size_bytes
             self.by_sender.move_to_end(sender)
             if not line:
                 del self.by_sender[sender]
@@ -90,19 +91,16 @@ class Appender:
     def waiting_units(self) -> int:
         return self._line.units
 
-    async def submit(self, unit: Unit) -> Committed:
-        """Commit the unit with its group. Raises as `Log.commit` does.
-
-        A caller that gives up waiting does not take its unit back: it may be committed all the same.
-        """
+    def begin(self, unit: Unit) -> asyncio.Future[Committed]:
+        """Let the unit wait for its group; as `Log.begin`."""
         if self._closing or (self._task is not None and self._task.done()):
             raise Unavailable("The log is closed.", code="stopping")
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="appender")
-        waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
-        self._line.put(waiting)
+        outcome = asyncio.get_running_loop().create_future()
+        self._line.put(_Waiting(unit, outcome, unit.size_bytes))
         self._arrived.set()
-        return await waiting.outcome
+        return outcome
 
     async def close(self) -> None:
         """Commit what was taken in, then stop; what comes meanwhile is refused."""

@@ -205,7 +205,7 @@ def _posting_row(posting: Posting) -> dict[str, Any]:
     return {
         "room": posting.room,
         "offset": posting.offset,
-        "kind": posting.kind.value,
+        "kind": str(posting.kind),
         "notification_id": posting.notification_id,
         "thread": posting.thread,
         "members": posting.members,

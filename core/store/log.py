@@ -44,7 +44,10 @@ class SqlLog:
         self.appender = Appender(self._commit_group, self._look_up)
 
     async def commit(self, unit: Unit) -> Committed:
-        return await self.appender.submit(unit)
+        return await self.begin(unit)
+
+    def begin(self, unit: Unit) -> asyncio.Future[Committed]:
+        return self.appender.begin(unit)
 
     async def close(self) -> None:
         await self.appender.close()

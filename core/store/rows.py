@@ -59,7 +59,7 @@ def notification_row(draft: Draft) -> dict[str, Any]:
     return {
         "id": content.id,
         "type": content.type,
-        "level": content.level.value,
+        "level": str(content.level),
         "urgent": content.urgent,
         "title": content.title,
         "content": content.content,

@@ -3,7 +3,7 @@ from datetime import timedelta
 from core.domain import clock
 from core.domain.counters import SetCounters
 from core.domain.identity import AddKey, RevokeKey
-from core.domain.principals import EVERYTHING
+from core.domain.principals import Scope
 from core.ports.log import Unit
 from core.store.counters import SqlCounters
 from tests.support.store import person
@@ -17,7 +17,7 @@ async def test_what_was_said_counts_as_long_as_whoever_said_it_may_say_it(log, d
     lives = {"unlimited": None, "good": now + hour, "expired": now - hour, "revoked": None}
     keys = {
         name: await commit(
-            AddKey(name=name, key_hash=name, scope=EVERYTHING, user_id=None, expires_at=expires_at)
+            AddKey(name=name, key_hash=name, scope=Scope(("*",), ("*",)), user_id=None, expires_at=expires_at)
         )
         for name, expires_at in lives.items()
     }
