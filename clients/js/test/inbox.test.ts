@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { isDeepStrictEqual } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   Api,
@@ -184,7 +185,7 @@ function shownCounts(): object[] {
   const all: object[] = [];
   inbox.on("change", ({ counts: shown }) => {
     const numbers = { ...shown, version: 0 };
-    if (JSON.stringify(numbers) !== JSON.stringify(all.at(-1))) all.push(numbers);
+    if (!isDeepStrictEqual(numbers, all.at(-1))) all.push(numbers);
   });
   return all;
 }
