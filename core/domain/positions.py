@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.domain import runs
 from core.domain.runs import Runs
@@ -11,6 +12,14 @@ MAX_REPLAY_PER_SESSION = 2_000
 
 Position = Mapping[str, int]
 """Room to the last offset applied. A room that is absent has not been followed yet."""
+
+Acknowledged = Mapping[str, tuple[int, datetime]]
+"""By room the newest offset that any of a person's devices acknowledged, and when."""
+
+
+def newest(one: Acknowledged, other: Acknowledged) -> Acknowledged:
+    """What was acknowledged here or there."""
+    return {room: max(at[room] for at in (one, other) if room in at) for room in one.keys() | other.keys()}
 
 
 @dataclass(frozen=True, slots=True)

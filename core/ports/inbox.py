@@ -1,12 +1,11 @@
 """The inbox, read. Receipts are written through the log."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from core.domain.inbox import InboxCounts, InboxFilter, InboxItem, InboxPage, InboxState, Missed
-from core.domain.positions import Position
+from core.domain.positions import Acknowledged, Position
 from core.domain.runs import Runs
 
 
@@ -46,13 +45,12 @@ class Inbox(Protocol):
         notification once; both in one snapshot.
         """
 
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The newest position acknowledged on any of a person's devices; `at` is None when there never was one."""
-
-    position: Position
-    at: datetime | None
+    async def since_acknowledged(
+        self, user_id: str, rooms: Sequence[str], noted: Acknowledged, through: Position | None = None
+    ) -> tuple[InboxState, Missed, datetime | None]:
+        """The same above what the person's devices acknowledged, which is what is stored or was `noted` since, and when
+        the last of it was; None when nothing ever was.
+        """
 
 
 class Positions(Protocol):
@@ -61,5 +59,5 @@ class Positions(Protocol):
     def acknowledge(self, user_id: str, position: Position) -> None:
         """Note it; written in chunks within 5 s. May be lost in a crash: the next acknowledgement carries it."""
 
-    async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
-        """Everything noted so far, also what is not written yet. Raises `Unavailable`."""
+    def noted(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
+        """What may not be written yet."""

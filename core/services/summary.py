@@ -31,21 +31,22 @@ class SummaryService:
     ) -> Summary:
         """What is due above the acknowledged position, up to `through` (None: the heads of this moment).
 
-        `elsewhere` is what waits on other platforms (None: they are asked first).
+        `elsewhere` is what waits on other platforms (None: they are asked).
         """
-        counters = await self.elsewhere(user) if elsewhere is None else elsewhere
-        # Asked for together, they are read together: who comes alone waits for fewer transactions.
-        acknowledged, work = await asyncio.gather(
-            self._positions.acknowledged(user.id, user.rooms), self._tasks.waiting(user)
+        noted = self._positions.noted(user.id, user.rooms)
+        # Asked for together, they are read together: who comes alone waits for one transaction.
+        counters, work, (state, missed, since) = await asyncio.gather(
+            self.elsewhere(user) if elsewhere is None else _known(elsewhere),
+            self._tasks.waiting(user),
+            self._inbox.since_acknowledged(user.id, user.rooms, noted, through),
         )
-        state, missed = await self._inbox.since(user.id, user.rooms, acknowledged.position, through)
         return Summary(
-            inbox=state,
-            since=acknowledged.at,
-            missed=missed,
-            tasks=added(_counts(user, work), counters),
-            work=work,
+            inbox=state, since=since, missed=missed, tasks=added(_counts(user, work), counters), work=work
         )
+
+
+async def _known(counters: Counters) -> Counters:
+    return counters
 
 
 def _counts(user: User, work: WaitingWork) -> Mapping[str, int]:

@@ -106,6 +106,11 @@ def run_rows(runs: Mapping[str, Runs]) -> list[tuple[str, int, int]]:
     return [(room, first, last) for room, some in runs.items() for first, last in some]
 
 
+def joined(dialect: str, texts: ColumnElement[str], separator: str) -> ColumnElement[str]:
+    """An aggregate: all texts of a group as one."""
+    return (func.string_agg if dialect == "postgresql" else func.group_concat)(texts, separator, type_=String)
+
+
 NOTHING_LISTED = "[]"
 
 

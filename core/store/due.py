@@ -1,6 +1,6 @@
 """What is due to a person, as conditions: membership, what is still shown, and what they did with it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -21,10 +21,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain import clock
 from core.domain.inbox import Receipt
-from core.domain.membership import FOREVER, Interval
+from core.domain.membership import FOREVER
 from core.domain.runs import Run, Runs, normalise
 from core.store import tables
-from core.store.membership import intervals, intervals_of_many
+from core.store.membership import intervals
 from core.store.rows import AnyRow
 
 MAX_BRANCHES = 50
@@ -50,24 +50,10 @@ def merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRo
 
 def due_by_room(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, Runs]:
     """The due offsets of each room; rooms without any are left out."""
-    due = _by_room(intervals(connection, user_id, rooms))
-    return {room: due[room] for room in rooms if room in due}
-
-
-def due_of_many(connection: Connection, people: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, Runs]]:
-    """The same for many people with rooms of theirs."""
-    rooms: dict[str, set[str]] = {}
-    for user_id, some in people:
-        rooms.setdefault(user_id, set()).update(some)
-    due = {user_id: _by_room(found) for user_id, found in intervals_of_many(connection, rooms).items()}
-    return [{room: due[user_id][room] for room in some if room in due[user_id]} for user_id, some in people]
-
-
-def _by_room(intervals: Iterable[Interval]) -> dict[str, Runs]:
     runs: dict[str, list[Run]] = {}
-    for interval in intervals:
+    for interval in intervals(connection, user_id, rooms):
         runs.setdefault(interval.room, []).append(interval.run)
-    return {room: offsets for room, some in runs.items() if (offsets := normalise(some))}
+    return {room: offsets for room in rooms if (offsets := normalise(runs.get(room, ())))}
 
 
 def lies_in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:

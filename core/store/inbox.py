@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -20,7 +21,7 @@ from core.domain.inbox import (
     Receipt,
 )
 from core.domain.notifications import Kind
-from core.domain.positions import Position
+from core.domain.positions import Acknowledged, Position
 from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
@@ -71,7 +72,15 @@ class SqlInbox:
     async def since(
         self, user_id: str, rooms: Sequence[str], after: Position, through: Position | None = None
     ) -> tuple[InboxState, Missed]:
-        return await self._database.load(since_of_many, Since(user_id, rooms, after, through), snapshot=True)
+        asked = Since(user_id, rooms, after=after, through=through)
+        state, missed, _ = await self._database.load(since_of_many, asked, snapshot=True)
+        return state, missed
+
+    async def since_acknowledged(
+        self, user_id: str, rooms: Sequence[str], noted: Acknowledged, through: Position | None = None
+    ) -> tuple[InboxState, Missed, datetime | None]:
+        asked = Since(user_id, rooms, noted=noted, through=through)
+        return await self._database.load(since_of_many, asked, snapshot=True)
 
 
 def _page(

@@ -18,6 +18,7 @@ from core.store.dialects import among_named, texts_value
 from core.store.due import NOW, covering_run, is_due, is_shown
 from core.store.rows import AnyRow, notification_from_row
 from core.store.tables import UtcDateTime
+from core.store.whole import rows_of
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -68,7 +69,7 @@ def items(
         "rooms": texts_value(dialect, due),
         "ids": texts_value(dialect, notification_ids),
     }
-    for row in connection.execute(_sent(dialect), values):
+    for row in rows_of(connection, _sent(dialect), values):
         if runs.contains(due[row.room], row.offset):
             contents.setdefault(row.content_id, notification_from_row(row))
             sent.setdefault(row.content_id, []).append(_place(row))
@@ -168,7 +169,7 @@ def _standings(
         "rooms": texts_value(dialect, due),
         "threads": texts_value(dialect, names),
     }
-    for row in connection.execute(_standing_in_rooms(dialect), values):
+    for row in rows_of(connection, _standing_in_rooms(dialect), values):
         shown = row.retracted_at is None and (row.expires_at is None or row.expires_at > now)
         seen = shown and runs.contains(due[row.room], row.offset)
         by = None if row.settled_by_id is None else Actor(row.settled_by_id, row.settled_by_name)

@@ -3,9 +3,10 @@ news still: of a thread only the newest, and none of what others have settled me
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -26,11 +27,13 @@ from core.domain.notifications import Kind
 from core.domain.positions import Position
 from core.domain.runs import Runs
 from core.store import tables
+from core.store.dialects import joined
 from core.store.due import NOW, has_receipt, is_shown, unions
 from core.store.each import Each, Row
 from core.store.items import items
 from core.store.places import entries
 from core.store.unread import Gaps
+from core.store.whole import rows_of
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -52,18 +55,25 @@ def missed(
         if window := runs.intersect(runs.intersect(offsets, gaps), between):
             windows[room] = window
     found = _newest(connection, user_id, windows, ask_each=bool(unseen.below))
-    said = {nid: (some.type, some.urgent) for some in found for nid in some.ids}
-    counted = set(sorted(said, reverse=True)[:MISSED_CAP])
+    newest = _newest_ids(found)
+    counted = set(newest[:MISSED_CAP])
+    by_type: Counter[str] = Counter()
     by_room: Counter[str] = Counter()
+    urgent = 0
+    left = set(counted)
     for some in found:
         by_room[some.room] += len(counted.intersection(some.ids))
+        new = left.intersection(some.ids)
+        left -= new
+        by_type[some.type] += len(new)
+        urgent += len(new) if some.urgent else 0
     return Missed(
         total=len(counted),
-        capped=len(said) > MISSED_CAP,
-        by_type=Counter(said[nid][0] for nid in counted),
+        capped=len(newest) > MISSED_CAP,
+        by_type=+by_type,
         by_room=by_room,
-        urgent=sum(said[nid][1] for nid in counted),
-        latest=items(connection, user_id, due, sorted(counted, reverse=True)[:LATEST]),
+        urgent=urgent,
+        latest=items(connection, user_id, due, newest[:LATEST]),
     )
 
 
@@ -96,11 +106,20 @@ def _newest(
         part = _newest_of_each(connection, user_id, asked, limit, ask_each=ask_each)
         found += part
         rest, complete_above = _rest(windows, asked, part, limit)
-        ids = {nid for some in found for nid in some.ids if nid >= complete_above}
-        if len(ids) > MISSED_CAP:
+        if _has_more(_newest_ids(found), complete_above):
             break
         windows, reach = rest, reach * _FURTHER
     return found
+
+
+def _newest_ids(found: Iterable[_Some]) -> list[str]:
+    """Each id once, newest first. They come in runs that are nearly sorted, which sorting makes use of."""
+    return sorted(dict.fromkeys(chain.from_iterable(some.ids for some in found)), reverse=True)
+
+
+def _has_more(newest: Sequence[str], complete_above: str) -> bool:
+    """Whether more than are counted lie where nothing is missing."""
+    return len(newest) > MISSED_CAP and newest[MISSED_CAP] >= complete_above
 
 
 _FURTHER = 4
@@ -153,14 +172,15 @@ def _newest_of_each(
         values["user_id"] = user_id
     every_run = ((room, *run) for room, window in windows.items() for run in window)
     for number, runs_ in _WINDOWS.batches(dialect, every_run):
-        rows = connection.execute(_grouped(dialect, number, ask_each=ask_each), values | runs_)
+        rows = rows_of(connection, _grouped(dialect, number, ask_each=ask_each), values | runs_)
         found += [
-            _Some(row.room, row.first, row.type, row.urgent, row.lowest, tuple(row.ids.split(",")))
+            _Some(row.room, row.first, row.type, row.urgent, row.lowest, tuple(row.ids.split(_COMMA)))
             for row in rows
         ]
     return found
 
 
+_COMMA = ","
 _WINDOWS = Each(room=String, first=BigInteger, last=BigInteger)
 
 
@@ -179,7 +199,7 @@ def _grouped(dialect: str, number: int, *, ask_each: bool) -> Select[Any]:
     found = _WINDOWS.found(dialect, number, newest)
     alike = (found.c.room, found.c.first, found.c.type, found.c.urgent)
     lowest = func.min(found.c.offset).label("lowest")
-    ids = func.aggregate_strings(found.c.notification_id, ",").label("ids")
+    ids = joined(dialect, found.c.notification_id, _COMMA).label("ids")
     return select(*alike, lowest, ids).group_by(*alike)
 
 

@@ -3,20 +3,17 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from itertools import islice
-from typing import Any
 
-from sqlalchemy import Connection, Select, String, and_, case, select
+from sqlalchemy import Connection, case, select
 
 from core.domain import clock
 from core.domain.errors import Unavailable
-from core.domain.positions import Position
-from core.ports.inbox import Acknowledged
+from core.domain.positions import Acknowledged, Position
 from core.store import tables
 from core.store.database import CommitUnknownError, Database
-from core.store.dialects import among, insert, rows_table, rows_values
-from core.store.whole import rows_of
+from core.store.dialects import among, insert
 
 FLUSH_INTERVAL_S = 5.0
 _CHUNK_ROWS = 500
@@ -48,15 +45,8 @@ class SqlPositions:
         """Drop what is not written yet: it belongs to an epoch that is over."""
         self._pending.clear()
 
-    async def acknowledged(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
-        pending = {room: self._pending[user_id, room] for room in rooms if (user_id, room) in self._pending}
-        newest = dict(await self._database.load(_stored, (user_id, rooms)))
-        for room, acknowledged in pending.items():
-            newest[room] = max(acknowledged, newest.get(room, acknowledged))
-        return Acknowledged(
-            position={room: offset for room, (offset, _) in newest.items()},
-            at=max((at for _, at in newest.values()), default=None),
-        )
+    def noted(self, user_id: str, rooms: Sequence[str]) -> Acknowledged:
+        return {room: self._pending[user_id, room] for room in rooms if (user_id, room) in self._pending}
 
     async def flush(self) -> None:
         """Write what is pending, in chunks; it stays pending, and known, until it is written."""
@@ -70,35 +60,6 @@ class SqlPositions:
             for key, written in chunk.items():
                 if self._pending.get(key) is written:
                     del self._pending[key]
-
-
-def _stored(
-    connection: Connection, asked: Sequence[tuple[str, Sequence[str]]]
-) -> list[dict[str, tuple[int, datetime]]]:
-    dialect = connection.dialect.name
-    places = {(user_id, room) for user_id, rooms in asked for room in rooms}
-    found: dict[str, dict[str, tuple[int, datetime]]] = {}
-    values = rows_values(dialect, "place", _PLACE, places)
-    for user_id, room, offset, at in rows_of(connection, _positions(dialect), values):
-        found.setdefault(user_id, {})[room] = (offset, at)
-    return [
-        {room: acked for room, acked in found.get(user_id, {}).items() if room in rooms}
-        for user_id, rooms in asked
-    ]
-
-
-@cache
-def _positions(dialect: str) -> Select[Any]:
-    """Built once: every connect begins with it."""
-    position, place = tables.position.c, rows_table(dialect, "place", _PLACE)
-    return (
-        select(position.user_id, position.room, position.acked_offset, position.acked_at)
-        .select_from(place)
-        .join(tables.position, and_(position.user_id == place.c.user_id, position.room == place.c.room))
-    )
-
-
-_PLACE = {"user_id": String, "room": String}
 
 
 def _save(connection: Connection, chunk: dict[tuple[str, str], tuple[int, datetime]]) -> None:

@@ -1,7 +1,7 @@
 """Statements that are compiled once, and then cost little more than the driver does.
 
 SQLAlchemy builds, looks up and binds a statement anew each time, for longer than SQLite takes to run it. The few that
-every publish needs are worth their SQL being kept.
+every publish or every connect needs are worth their SQL being kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +16,18 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The SQL, the names of its parameters in their order, and what turns some of them into what the driver takes."""
+    """The SQL, its parameters in their order with the values that never change, where those that do have their place, and
+    what turns some of them into what the driver takes.
+    """
 
     sql: str
-    names: tuple[str, ...]
-    processors: tuple[tuple[int, Callable[[Any], Any]], ...]
+    constants: tuple[Any, ...]
+    places: tuple[tuple[int, str, Callable[[Any], Any] | None], ...]
 
     def parameters(self, row: Row) -> tuple[Any, ...]:
-        values = [row[name] for name in self.names]
-        for at, process in self.processors:
-            values[at] = process(values[at])
+        values = list(self.constants)
+        for at, name, process in self.places:
+            values[at] = row[name] if process is None else process(row[name])
         return tuple(values)
 
 
@@ -33,7 +35,7 @@ class Prepared:
     """A statement of named parameters, which `build` makes for a dialect's name.
 
     Of an INSERT, `columns` are those that it is given. Of a SELECT, values come as the driver has them, which is right for
-    texts and whole numbers only.
+    texts and whole numbers only; `core.store.whole` makes the others of them.
     """
 
     def __init__(self, build: Callable[[str], ClauseElement], columns: Sequence[str] | None = None) -> None:
@@ -63,7 +65,15 @@ class Prepared:
         compiled = self._build(dialect.name).compile(dialect=dialect, column_keys=self._columns)
         if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
             raise TypeError("Only a statement whose parameters have places can be prepared.")
-        names = tuple(compiled.positiontup)
-        types = (compiled.binds[name].type.dialect_impl(dialect) for name in names)
-        processors = ((at, type_.bind_processor(dialect)) for at, type_ in enumerate(types))
-        return _Compiled(str(compiled), names, tuple((at, process) for at, process in processors if process))
+        constants: list[Any] = []
+        places = []
+        for at, name in enumerate(compiled.positiontup):
+            parameter = compiled.binds[name]
+            if parameter in compiled.post_compile_params:
+                raise TypeError("What becomes SQL only with its value, like a list, cannot be prepared.")
+            process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            constant = None if parameter.required else parameter.effective_value
+            constants.append(constant if process is None or parameter.required else process(constant))
+            if parameter.required:
+                places.append((at, name, process))
+        return _Compiled(str(compiled), tuple(constants), tuple(places))

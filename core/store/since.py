@@ -3,21 +3,20 @@
 Most of them share their rooms, and have read alike: what is read of a stretch of a room is read once for all of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, literal, select, true, union_all
 
 from core.domain.inbox import InboxState, Missed, Receipt
-from core.domain.positions import Position
-from core.domain.runs import Runs
+from core.domain.positions import Acknowledged, Position, newest
 from core.store import tables
 from core.store.dialects import among_named, texts_value
-from core.store.due import due_of_many
 from core.store.missed import missed
-from core.store.unread import Gaps, count_of_many, gaps_of_many
+from core.store.unread import Gaps, Standing, count_of_many, standings_of_many
 from core.store.whole import rows_of
 
 _RECEIPTS = (Receipt.READ, Receipt.SEEN)
@@ -26,47 +25,58 @@ _NOTHING = Missed(total=0, capped=False, by_type={}, by_room={}, urgent=0, lates
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What one person asks: what is due above `after` up to `through` (None: the heads). No `after`: the state alone."""
+    """What one person asks: what is due above a position, up to `through` (None: the heads), or the state alone.
+
+    The position is `after`, or what was acknowledged: `noted`, and what is stored.
+    """
 
     user_id: str
     rooms: Sequence[str]
     after: Position | None = None
+    noted: Acknowledged | None = None
     through: Position | None = None
 
 
-def since_of_many(connection: Connection, asked: Sequence[Since]) -> list[tuple[InboxState, Missed]]:
-    due = due_of_many(connection, [(some.user_id, some.rooms) for some in asked])
-    people = [(some.user_id, offsets) for some, offsets in zip(asked, due, strict=True)]
-    gaps = gaps_of_many(connection, people, _RECEIPTS)
-    states = _states(connection, asked, gaps)
-    return [
-        (state, _missed(connection, some, offsets, lacking[Receipt.SEEN], state))
-        for some, offsets, lacking, state in zip(asked, due, gaps, states, strict=True)
-    ]
+Found = tuple[InboxState, Missed, datetime | None]
+"""The state, what was missed, and when anything was acknowledged last."""
+
+
+def since_of_many(connection: Connection, asked: Sequence[Since]) -> list[Found]:
+    standings = standings_of_many(connection, [(some.user_id, some.rooms) for some in asked], _RECEIPTS)
+    states = _states(connection, asked, [standing.gaps for standing in standings])
+    return [_found(connection, *one) for one in zip(asked, standings, states, strict=True)]
 
 
 def states_of_many(connection: Connection, asked: Sequence[Since]) -> list[InboxState]:
-    return [state for state, _ in since_of_many(connection, asked)]
+    return [state for state, _, _ in since_of_many(connection, asked)]
 
 
-def _missed(
-    connection: Connection, asked: Since, due: Mapping[str, Runs], unseen: Gaps, state: InboxState
-) -> Missed:
+def _found(connection: Connection, asked: Since, standing: Standing, state: InboxState) -> Found:
     after, through = asked.after, state.position if asked.through is None else asked.through
+    at = None
+    if asked.noted is not None:
+        acknowledged = newest(standing.acknowledged, asked.noted)
+        after = {room: offset for room, (offset, _) in acknowledged.items()}
+        at = max((at for _, at in acknowledged.values()), default=None)
+    due = standing.due
     if after is None or all(through.get(room, 0) <= after.get(room, 0) for room in due):
-        return _NOTHING
-    return missed(connection, asked.user_id, due, unseen, after, through)
+        return state, _NOTHING, at
+    unseen = standing.gaps[Receipt.SEEN]
+    return state, missed(connection, asked.user_id, due, unseen, after, through), at
 
 
 def _states(
     connection: Connection, asked: Sequence[Since], gaps: Sequence[Mapping[Receipt, Gaps]]
 ) -> list[InboxState]:
     dialect = connection.dialect.name
-    rooms = {"rooms": texts_value(dialect, {room for some in asked for room in some.rooms})}
-    stand = rows_of(connection, _heads(dialect), rooms)
+    values = {
+        "rooms": texts_value(dialect, {room for some in asked for room in some.rooms}),
+        "user_ids": texts_value(dialect, {some.user_id for some in asked}),
+    }
+    stand = rows_of(connection, _stand(dialect), values)
     epoch = stand[0].epoch
-    heads = {row.name: row.head for row in stand if row.name is not None}
-    versions = _versions_of(connection, {some.user_id for some in asked})
+    heads = {row.name: row.number for row in stand if row.kind == _ROOM}
+    versions = {row.name: row.number for row in stand if row.kind == _INBOX}
     counts = count_of_many(
         connection, [(some.user_id, lacking) for some, lacking in zip(asked, gaps, strict=True)]
     )
@@ -82,24 +92,28 @@ def _states(
     ]
 
 
-def versions_of_many(connection: Connection, user_ids: Sequence[str]) -> list[int]:
-    """The versions of inboxes; 0 before the first receipt."""
-    found = _versions_of(connection, set(user_ids))
-    return [found.get(user_id, 0) for user_id in user_ids]
-
-
-def _versions_of(connection: Connection, user_ids: Iterable[str]) -> dict[str, int]:
-    dialect = connection.dialect.name
-    values = {"user_ids": texts_value(dialect, user_ids)}
-    return dict(map(tuple, rows_of(connection, _versions(dialect), values)))
+_ROOM, _INBOX = "room", "inbox"
 
 
 @cache
-def _heads(dialect: str) -> Select[Any]:
-    """The epoch with the heads; it stands alone where no room has a posting."""
+def _stand(dialect: str) -> Select[Any]:
+    """The epoch, with the heads of rooms and the versions of inboxes; it stands alone where there are none."""
     room = tables.room.c
-    wanted = tables.log.outerjoin(tables.room, among_named(dialect, room.name, "rooms"))
-    return select(tables.log.c.epoch, room.name, room.head).select_from(wanted)
+    heads = select(literal(_ROOM).label("kind"), room.name.label("name"), room.head.label("number")).where(
+        among_named(dialect, room.name, "rooms")
+    )
+    inboxes = _versions(dialect).subquery().c
+    versions = select(literal(_INBOX), inboxes.user_id, inboxes.version)
+    numbers = union_all(heads, versions).subquery()
+    return select(tables.log.c.epoch, numbers).select_from(tables.log.outerjoin(numbers, true()))
+
+
+def versions_of_many(connection: Connection, user_ids: Sequence[str]) -> list[int]:
+    """The versions of inboxes; 0 before the first receipt."""
+    dialect = connection.dialect.name
+    values = {"user_ids": texts_value(dialect, set(user_ids))}
+    found = dict(map(tuple, rows_of(connection, _versions(dialect), values)))
+    return [found.get(user_id, 0) for user_id in user_ids]
 
 
 @cache

@@ -21,7 +21,7 @@ from core.store import tables
 from core.store.database import Database
 from core.store.rows import AnyRow
 from core.store.task_rows import TASKS, person_of, state_of, tasks_by_id, tasks_of
-from core.store.waiting import waiting_of_many
+from core.store.waiting import is_one_statement, waiting_of_many
 
 _task = tables.task.c
 _event = tables.task_event.c
@@ -49,7 +49,7 @@ class SqlTasks:
         return await self._database.read(partial(events_of, task_id=task_id, limit=limit))
 
     async def waiting(self, user: User) -> WaitingWork:
-        return await self._database.load(waiting_of_many, user, snapshot=True)
+        return await self._database.load(waiting_of_many, user, snapshot=not is_one_statement(user))
 
 
 def _visible_to(viewer: User) -> tuple[ColumnElement[bool], ...]:

@@ -1,12 +1,14 @@
 """How much a person has not seen or read: counted over the gaps between their receipts only."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 import orjson
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     FromClause,
     Integer,
@@ -24,7 +26,8 @@ from core.domain import clock, runs
 from core.domain.inbox import MAX_UNREAD, Receipt
 from core.domain.membership import FOREVER
 from core.domain.notifications import Kind
-from core.domain.runs import Run, Runs
+from core.domain.positions import Acknowledged
+from core.domain.runs import Run, Runs, normalise
 from core.store import tables
 from core.store.dialects import NOTHING_LISTED, RUNS, for_each, listed, rows_table, rows_values, run_rows
 from core.store.due import NOW, has_receipt, is_shown, unions
@@ -37,6 +40,8 @@ _posting = tables.posting.c
 _notification = tables.notification.c
 _thread = tables.room_thread.c
 _receipt = tables.receipt.c
+_membership = tables.membership.c
+_position = tables.position.c
 _USER_ID = bindparam("user_id", type_=String)
 
 
@@ -140,24 +145,61 @@ def gaps_between(
     connection: Connection, user_id: str, due: Mapping[str, Runs], receipts: Sequence[Receipt]
 ) -> dict[Receipt, Gaps]:
     """What lies between the runs of each receipt."""
-    return gaps_of_many(connection, [(user_id, due)], receipts)[0]
+    places = [(user_id, room) for room in due]
+    return _gaps_of(user_id, due, _known_at(connection, places, receipts, _RUNS), receipts)
 
 
-def gaps_of_many(
-    connection: Connection, people: Sequence[tuple[str, Mapping[str, Runs]]], receipts: Sequence[Receipt]
-) -> list[dict[Receipt, Gaps]]:
-    """The same for many people."""
-    given = _newest_runs(connection, {(user_id, room) for user_id, due in people for room in due}, receipts)
-    return [
-        {receipt: _gaps(due, given.get((user_id, receipt), {})) for receipt in receipts}
-        for user_id, due in people
-    ]
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a person stands in their rooms: what is due, rooms without any left out, what of it lies between the runs of
+    each receipt, and what was acknowledged, and when.
+    """
+
+    due: Mapping[str, Runs]
+    gaps: Mapping[Receipt, Gaps]
+    acknowledged: Acknowledged
+
+
+def standings_of_many(
+    connection: Connection, people: Sequence[tuple[str, Sequence[str]]], receipts: Sequence[Receipt]
+) -> list[Standing]:
+    places = {(user_id, room) for user_id, rooms in people for room in rooms}
+    known = _known_at(connection, places, receipts, _EVERYTHING)
+    found = []
+    for user_id, rooms in people:
+        due = {room: offsets for room in rooms if (offsets := known[user_id, room].due)}
+        acknowledged = {room: at for room in rooms if (at := known[user_id, room].acknowledged)}
+        found.append(Standing(due, _gaps_of(user_id, due, known, receipts), acknowledged))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a person in a room: the newest runs of each receipt; and what is due and what was acknowledged, if
+    they were read.
+    """
+
+    newest: Sequence[Sequence[Run]]
+    due: Runs = ()
+    acknowledged: tuple[int, datetime] | None = None
+
+
+def _gaps_of(
+    user_id: str,
+    due: Mapping[str, Runs],
+    known: Mapping[tuple[str, str], _Known],
+    receipts: Sequence[Receipt],
+) -> dict[Receipt, Gaps]:
+    return {
+        receipt: _gaps(due, {room: known[user_id, room].newest[at] for room in due})
+        for at, receipt in enumerate(receipts)
+    }
 
 
 def _gaps(due: Mapping[str, Runs], given: Mapping[str, Sequence[Run]]) -> Gaps:
     known, below = {}, {}
     for room, offsets in due.items():
-        taken = given.get(room)
+        taken = given[room]
         if not taken:
             known[room] = offsets[::-1]
             continue
@@ -167,41 +209,66 @@ def _gaps(due: Mapping[str, Runs], given: Mapping[str, Sequence[Run]]) -> Gaps:
     return Gaps(_filled(known), _filled(below))
 
 
-def _newest_runs(
-    connection: Connection, places: Collection[tuple[str, str]], receipts: Sequence[Receipt]
-) -> dict[tuple[str, Receipt], dict[str, list[Run]]]:
-    """The newest runs by person and receipt, and by room."""
+def _known_at(
+    connection: Connection,
+    places: Collection[tuple[str, str]],
+    receipts: Sequence[Receipt],
+    statement: Callable[[str, tuple[Receipt, ...]], Select[Any]],
+) -> dict[tuple[str, str], _Known]:
     dialect = connection.dialect.name
     every = list(places)
-    rows = ((at, *place) for at, place in enumerate(every))
-    given: dict[tuple[str, Receipt], dict[str, list[Run]]] = {}
-    statement = _newest_of_each(dialect, tuple(receipts))
-    for at, *texts in rows_of(connection, statement, rows_values(dialect, "place", _PLACE, rows)):
-        user_id, room = every[at]
-        for receipt, text in zip(receipts, texts, strict=True):
-            if taken := [_run(run) for run in _read_list(text)]:
-                given.setdefault((user_id, receipt), {})[room] = taken
-    return given
+    values = rows_values(dialect, "place", _PLACE, ((at, *place) for at, place in enumerate(every)))
+    known = {}
+    for at, *found in rows_of(connection, statement(dialect, tuple(receipts)), values):
+        newest = [_runs(text) for text in found[: len(receipts)]]
+        if rest := found[len(receipts) :]:
+            due, offset, acked_at = rest
+            acknowledged = None if acked_at is None else (offset, acked_at)
+            known[every[at]] = _Known(newest, normalise(_runs(due)), acknowledged)
+        else:
+            known[every[at]] = _Known(newest)
+    return known
 
 
 _PLACE = {"at": Integer, "user_id": String, "room": String}
 
 
 @cache
-def _newest_of_each(dialect: str, receipts: Sequence[Receipt]) -> Select[Any]:
-    """The newest runs of each receipt at each place; built once, since that takes longer than to run it."""
+def _asked_at(dialect: str, receipts: tuple[Receipt, ...], *, everything: bool) -> Select[Any]:
+    """The newest runs of each receipt at each place, and all else that is known there; built once, since that takes longer
+    than to run it.
+    """
     place = rows_table(dialect, "place", _PLACE)
+
+    def run_of(first: ColumnElement[int], last: ColumnElement[int]) -> ColumnElement[str]:
+        return cast(first, Text) + "-" + cast(last, Text)
 
     def newest(receipt: Receipt) -> Select[Any]:
         return (
-            select(cast(_receipt.first, Text) + "-" + cast(_receipt.last, Text))
+            select(run_of(_receipt.first, _receipt.last))
             .where(_receipt.user_id == place.c.user_id)
             .where(_receipt.room == place.c.room, _receipt.receipt == receipt.value)
             .order_by(_receipt.first.desc())
             .limit(_MAX_RUNS)
         )
 
-    return select(place.c.at, *(listed(dialect, newest(receipt), place) for receipt in receipts))
+    runs_ = [listed(dialect, newest(receipt), place) for receipt in receipts]
+    if not everything:
+        return select(place.c.at, *runs_)
+    due = select(run_of(_membership.since + 1, func.coalesce(_membership.until, FOREVER))).where(
+        _membership.user_id == place.c.user_id, _membership.room == place.c.room
+    )
+    acknowledged = and_(_position.user_id == place.c.user_id, _position.room == place.c.room)
+    return select(
+        place.c.at, *runs_, listed(dialect, due, place), _position.acked_offset, _position.acked_at
+    ).select_from(place.outerjoin(tables.position, acknowledged))
+
+
+_RUNS, _EVERYTHING = partial(_asked_at, everything=False), partial(_asked_at, everything=True)
+
+
+def _runs(text: str | Sequence[str]) -> list[Run]:
+    return [_run(run) for run in _read_list(text)]
 
 
 def _run(text: str) -> Run:
@@ -241,7 +308,7 @@ def _count_parts(
     statement = _counting(dialect, receipt, names)
 
     def counted_of(rooms: int) -> tuple[int, int]:
-        counted, looked_at = connection.execute(statement, values | {"limit": MAX_UNREAD * rooms}).one()
+        ((counted, looked_at),) = rows_of(connection, statement, values | {"limit": MAX_UNREAD * rooms})
         return counted, looked_at
 
     counted, looked_at = counted_of(rooms=1)

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Integer, Select, String, bindparam, func, select
+from sqlalchemy import Connection, FromClause, Integer, Select, String, bindparam, func, literal, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain.principals import User
@@ -22,12 +22,15 @@ _task = tables.task.c
 
 @dataclass(frozen=True, slots=True)
 class _Some:
-    """Tasks of one project in one state: how many, and since when the oldest of them is there."""
+    """Tasks of one project in one state: how many, since when the oldest of them is there, and that one, if it was read
+    with their number.
+    """
 
     project_id: str
     state: TaskState
     number: int
     since: datetime
+    oldest: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,19 @@ class _Work:
     review: Sequence[_Some]
 
     @property
-    def oldest(self) -> "_Place | None":
-        found = min((*self.own, *self.review), key=lambda some: some.since, default=None)
-        if found is None:
-            return None
-        return found in self.own, self.user_id, found.state.value, found.project_id
+    def first(self) -> _Some | None:
+        """Where the task is that has waited longest."""
+        return min((*self.own, *self.review), key=lambda some: some.since, default=None)
 
-    def told(self, oldest: Task | None) -> WaitingWork:
+    @property
+    def unread(self) -> "_Place | None":
+        """Where that is, if the task itself is still to be read."""
+        first = self.first
+        if first is None or first.oldest is not None:
+            return None
+        return self.user_id, first.state.value, first.project_id
+
+    def told(self, oldest: Mapping["_Place | None", Task]) -> WaitingWork:
         return WaitingWork(
             own={state: sum(some.number for some in self.own if some.state is state) for state in OWN_WORK},
             review={
@@ -59,12 +68,17 @@ class _Work:
                 }
                 for project in sorted({some.project_id for some in self.review})
             },
-            oldest=oldest,
+            oldest=self.first.oldest or oldest.get(self.unread) if self.first else None,
         )
 
 
-_Place = tuple[bool, str, str, str]
-"""Whether it is their own, whose, the state and the project."""
+_Place = tuple[str, str, str]
+"""Whose, the state and the project."""
+
+
+def is_one_statement(user: User) -> bool:
+    """Whether what waits for the person is read in one statement, which needs no snapshot of more."""
+    return reviewed_projects(user) == ()
 
 
 def waiting_of_many(connection: Connection, users: Sequence[User]) -> list[WaitingWork]:
@@ -83,8 +97,8 @@ def waiting_of_many(connection: Connection, users: Sequence[User]) -> list[Waiti
         )
         for user, places, others in zip(users, own, review, strict=True)
     ]
-    oldest = _oldest(connection, {place for work in works if (place := work.oldest) is not None})
-    return [work.told(oldest.get(work.oldest)) for work in works]
+    oldest = _oldest_of_others(connection, {place for work in works if (place := work.unread) is not None})
+    return [work.told(oldest) for work in works]
 
 
 def _assigned(
@@ -96,10 +110,10 @@ def _assigned(
     values = rows_values(dialect, "place", _PLACE, ((at, *place) for at, place in enumerate(every)))
     rows = rows_of(connection, _assigned_at(dialect), values) if every else ()
     found = {}
-    for at, number, since in rows:
-        if number:
-            _, state, project_id = every[at]
-            found[every[at]] = _Some(project_id, state, number, since)
+    for row in rows:
+        _, state, project_id = every[row.at]
+        oldest = task_from_row(row)
+        found[every[row.at]] = _Some(project_id, state, row.number, oldest.changed_at, oldest)
     return found
 
 
@@ -147,19 +161,14 @@ def _since_of_others(connection: Connection, user_id: str, some: _Some) -> datet
     return since
 
 
-def _oldest(connection: Connection, places: Collection[_Place]) -> dict[_Place | None, Task]:
-    """A task at each place that has waited longest."""
-    tasks: dict[_Place | None, Task] = {}
+def _oldest_of_others(connection: Connection, places: Collection[_Place]) -> dict[_Place | None, Task]:
+    """A task at each place, not the person's own, that has waited longest."""
+    if not places:
+        return {}
     dialect = connection.dialect.name
-    for own in (True, False):
-        some = [place for place in places if place[0] is own]
-        if some:
-            values = rows_values(
-                dialect, "place", _PLACE, ((at, *place[1:]) for at, place in enumerate(some))
-            )
-            rows = rows_of(connection, _oldest_there(dialect, own=own), values)
-            tasks |= {some[row.at]: task_from_row(row) for row in rows}
-    return tasks
+    every = list(places)
+    values = rows_values(dialect, "place", _PLACE, ((at, *place) for at, place in enumerate(every)))
+    return {every[row.at]: task_from_row(row) for row in rows_of(connection, _others_at(dialect), values)}
 
 
 _SAID = (_task.project_id, _task.state)
@@ -171,16 +180,14 @@ _SINCE = func.min(_task.changed_at, type_=tables.UtcDateTime())
 def _assigned_at(dialect: str) -> Select[Any]:
     """Place by place, as they lie in the index; built once, like what follows, since that takes longer than to run it."""
     place = rows_table(dialect, "place", _PLACE)
-    there = [_task.assignee_id == place.c.user_id, *_is_at(place)]
-    number, since = (
-        select(said).where(*there).correlate(place).scalar_subquery() for said in (_NUMBER, _SINCE)
-    )
-    return select(place.c.at, number, since)
+    there = (_task.assignee_id == place.c.user_id, *_is_at(place))
+    number = select(_NUMBER).where(*there).correlate(place).scalar_subquery()
+    return _oldest_at(place, there).add_columns(number.label("number"))
 
 
 @cache
 def _to_review(dialect: str, *, everywhere: bool) -> Select[Any]:
-    waits = _task.state.in_([state.value for state in REVIEW_WORK])
+    waits = _task.state.in_([literal(state.value) for state in REVIEW_WORK])
     there = () if everywhere else (among_named(dialect, _task.project_id, "projects"),)
     return (
         select(*_SAID, _NUMBER, _SINCE).where(waits, _task.assignee_id.is_not(None), *there).group_by(*_SAID)
@@ -197,12 +204,14 @@ _PLACE = {"at": Integer, "user_id": String, "state": String, "project_id": Strin
 
 
 @cache
-def _oldest_there(dialect: str, *, own: bool) -> Select[Any]:
+def _others_at(dialect: str) -> Select[Any]:
     place = rows_table(dialect, "place", _PLACE)
-    whose = _task.assignee_id == place.c.user_id if own else _task.assignee_id != place.c.user_id
-    oldest = (
-        select(_task.id).where(whose, *_is_at(place)).order_by(_task.changed_at).limit(1).correlate(place)
-    )
+    return _oldest_at(place, (_task.assignee_id != place.c.user_id, *_is_at(place)))
+
+
+def _oldest_at(place: FromClause, there: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """The task that has waited longest at each place where there is one."""
+    oldest = select(_task.id).where(*there).order_by(_task.changed_at).limit(1).correlate(place)
     tasks = TASKS.subquery()
     at_place = place.join(tasks, tasks.c.id == oldest.scalar_subquery())
     return select(place.c.at, tasks).select_from(at_place)

@@ -1,8 +1,10 @@
-"""Results that come whole. SQLite hands out row by row, and gives up the interpreter for each: while the event loop is
-busy, the thread that reads waits 5 ms to get it back. A thousand rows as one text are one wait.
+"""Results of statements that are built once and compiled once, and that come whole.
+
+SQLite hands out row by row, and gives up the interpreter for each: while the event loop is busy, the thread that reads
+waits 5 ms to get it back. A thousand rows as one text are one wait.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,48 +13,51 @@ import orjson
 from sqlalchemy import CompoundSelect, Connection, Dialect, Select, func, select
 from sqlalchemy.engine import result_tuple
 
+from core.store.prepared import Prepared
 from core.store.rows import AnyRow
 
 Process = Callable[[Any], Any]
-Statement = Select[Any] | CompoundSelect[Any]
+Statement = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 
 
 def rows_of(connection: Connection, statement: Statement, values: Mapping[str, Any]) -> Sequence[AnyRow]:
     """All rows of a statement that is built once, and returns nothing binary."""
-    if connection.dialect.name == "postgresql":
-        return connection.execute(statement, values).all()
-    whole = _as_one_text(statement)
-    return whole.rows(connection.execute(whole.statement, values).scalar_one(), connection.dialect)
+    dialect = connection.dialect
+    whole = _whole(statement, dialect.name)
+    result = whole.prepared.one(connection, values)
+    found = orjson.loads(result.scalar_one()) if dialect.name == "sqlite" else map(list, result)
+    return whole.rows(found, dialect)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Whole:
-    """A statement whose rows come as one text; `made` makes a row of its values."""
+    """A statement, the types of its columns, and `made`, which makes a row of their values."""
 
-    statement: Select[Any]
+    prepared: Prepared
     types: tuple[Any, ...]
     made: Callable[[Sequence[Any]], AnyRow]
 
-    def rows(self, text: str, dialect: Dialect) -> Sequence[AnyRow]:
-        found = orjson.loads(text)
+    def rows(self, found: Iterable[list[Any]], dialect: Dialect) -> Sequence[AnyRow]:
+        rows = list(found)
         for at, type_ in enumerate(self.types):
             if (process := _process(type_, dialect)) is not None:
-                for row in found:
+                for row in rows:
                     row[at] = process(row[at])
-        return [self.made(row) for row in found]
+        return [self.made(row) for row in rows]
 
 
 @cache
-def _as_one_text(statement: Statement) -> _Whole:
-    rows = statement.subquery()
+def _whole(statement: Statement, dialect: str) -> _Whole:
+    columns = statement.subquery().c
+    as_one_text = select(func.json_group_array(func.json_array(*columns)))
     return _Whole(
-        select(func.json_group_array(func.json_array(*rows.c))),
-        tuple(column.type for column in rows.c),
-        result_tuple([column.key for column in rows.c]),
+        Prepared(lambda _: as_one_text if dialect == "sqlite" else statement),
+        tuple(column.type for column in columns),
+        result_tuple([column.key for column in columns]),
     )
 
 
 def _process(type_: Any, dialect: Dialect) -> Process | None:
-    """What makes a value of the type of what SQLite stores; None where that is the value."""
+    """What makes a value of the type of what the driver gives; None where that is the value."""
     found: Process | None = type_.dialect_impl(dialect).result_processor(dialect, None)
     return found

@@ -98,18 +98,19 @@ async def work_by_chance(database: Database, chance: random.Random, ids: Sequenc
 
 async def asked_by(database: Database, log: SqlLog, user_id: str) -> list[Callable[[], Awaitable[Any]]]:
     """Everything that is read for a person who comes."""
-    identity, inbox, positions = SqlIdentity(database), SqlInbox(database), SqlPositions(database)
+    identity, inbox = SqlIdentity(database), SqlInbox(database)
     user = await identity.user(user_id)
     rooms = user.rooms if user else (f"user:{user_id}", "global")
     logins = (f"login of {user_id}", "another login")
-    acknowledged = (await positions.acknowledged(user_id, rooms)).position
+    noted = {rooms[0]: (7, clock.now())}
     asked: list[Callable[[], Awaitable[Any]]] = [
         lambda: identity.holder(user_id, logins),
         lambda: identity.standing(user_id, logins),
         lambda: log.heads(rooms),
-        lambda: positions.acknowledged(user_id, rooms),
-        lambda: inbox.since(user_id, rooms, acknowledged),
-        lambda: inbox.since(user_id, rooms, acknowledged, dict.fromkeys(rooms, 7)),
+        lambda: inbox.since_acknowledged(user_id, rooms, {}),
+        lambda: inbox.since_acknowledged(user_id, rooms, noted),
+        lambda: inbox.since_acknowledged(user_id, rooms, {}, dict.fromkeys(rooms, 7)),
+        lambda: inbox.since(user_id, rooms, dict.fromkeys(rooms, 3)),
         lambda: inbox.state(user_id, rooms[:2]),
         lambda: inbox.version(user_id),
         lambda: SqlCounters(database).of(user_id),
@@ -180,14 +181,14 @@ async def test_many_who_missed_nothing_take_as_many_statements_as_one(log, datab
     )
     await log.commit(unit(draft("global", "project:a")))
     ids = [str(committed.results[0]) for committed in added]
-    identity, inbox, positions = SqlIdentity(database), SqlInbox(database), SqlPositions(database)
+    identity, inbox = SqlIdentity(database), SqlInbox(database)
     users = [user for id_ in ids if (user := await identity.user(id_))]
     everything = {"global": 1, "project:a": 1}
     reads: list[Callable[[Any], Awaitable[Any]]] = [
         lambda user: identity.holder(user.id, ["login"]),
         lambda user: identity.standing(user.id, ["login"]),
         lambda user: log.heads(user.rooms),
-        lambda user: positions.acknowledged(user.id, user.rooms),
+        lambda user: inbox.state(user.id, user.rooms),
         lambda user: inbox.since(user.id, user.rooms, everything),
         SqlTasks(database).waiting,
         lambda user: SqlCounters(database).of(user.id),

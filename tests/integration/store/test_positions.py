@@ -1,13 +1,18 @@
 """What people's devices have acknowledged: the newest of each room, written when the database lets us."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 
+from core.domain import clock
+from core.domain.positions import newest
 from core.store import positions as module
+from core.store.inbox import SqlInbox
 from core.store.positions import SqlPositions
+from core.store.unread import standings_of_many
 from tests.support.proxy import TcpProxy
-from tests.support.store import opened, opened_log, publish, scalar, writes_held
+from tests.support.store import join, opened, opened_log, publish, scalar, writes_held
 
 ROOMS = ("user:1", "global")
 
@@ -19,14 +24,52 @@ def positions(database) -> SqlPositions:
 
 async def stored(database, user_id="1") -> dict[str, int]:
     """As another server reads it."""
-    return dict((await SqlPositions(database).acknowledged(user_id, ROOMS)).position)
+    return await known(database, SqlPositions(database), user_id)
 
 
-async def test_who_acknowledged_nothing_has_no_position_and_no_time(positions):
-    found = await positions.acknowledged("1", ROOMS)
+async def known(database, positions, user_id="1", rooms=ROOMS) -> dict[str, int]:
+    """As this server knows it."""
+    (standing,) = await database.read(
+        lambda connection: standings_of_many(connection, [(user_id, rooms)], ())
+    )
+    acknowledged = newest(standing.acknowledged, positions.noted(user_id, rooms))
+    return {room: offset for room, (offset, _) in acknowledged.items()}
 
-    assert found.position == {}
-    assert found.at is None
+
+async def since(database, positions) -> tuple[int, datetime | None]:
+    """How much was missed since the last acknowledgement, and when that was."""
+    noted = positions.noted("1", ROOMS)
+    _, missed, at = await SqlInbox(database).since_acknowledged("1", ROOMS, noted)
+    return missed.total, at
+
+
+async def test_who_acknowledged_nothing_has_no_position_and_no_time_and_missed_everything(
+    positions, database, log
+):
+    for room in ROOMS:
+        await join(database, "1", room, 0)
+    await publish(log, *ROOMS)
+
+    assert await known(database, positions) == {}
+    assert await since(database, positions) == (1, None)
+
+
+async def test_what_was_missed_is_above_what_is_stored_or_noted_whatever_is_newer(positions, database, log):
+    await join(database, "1", "global", 0)
+    for _ in range(9):
+        await publish(log, "global")
+    begun = clock.now()
+    positions.acknowledge("1", {"global": 4})
+    missed, first = await since(database, positions)
+    assert missed == 5
+    await positions.flush()
+    assert await since(database, positions) == (5, first)
+    positions.acknowledge("1", {"global": 7})
+    missed, then = await since(database, positions)
+    assert missed == 2
+    positions.acknowledge("1", {"global": 3})
+    assert (await since(database, positions))[0] == 2
+    assert begun <= first <= then <= clock.now()
 
 
 async def test_what_is_noted_is_known_here_at_once_and_everywhere_once_written(positions, database, log):
@@ -34,12 +77,12 @@ async def test_what_is_noted_is_known_here_at_once_and_everywhere_once_written(p
         await publish(log, *ROOMS)
     positions.acknowledge("1", {"user:1": 3})
 
-    assert (await positions.acknowledged("1", ROOMS)).position == {"user:1": 3}
+    assert await known(database, positions) == {"user:1": 3}
     assert await stored(database) == {}
     await positions.flush()
     assert await stored(database) == {"user:1": 3}
     assert await stored(database, "2") == {}
-    assert (await positions.acknowledged("1", ["global"])).position == {}
+    assert await known(database, positions, rooms=["global"]) == {}
 
 
 async def test_the_newest_of_any_device_is_kept_pending_and_stored(positions, database, log):
@@ -47,14 +90,13 @@ async def test_the_newest_of_any_device_is_kept_pending_and_stored(positions, da
         await publish(log, *ROOMS)
     for offset in (4, 7, 5):
         positions.acknowledge("1", {"user:1": offset})
-    assert (await positions.acknowledged("1", ROOMS)).position == {"user:1": 7}
+    assert await known(database, positions) == {"user:1": 7}
     await positions.flush()
 
     positions.acknowledge("1", {"user:1": 6, "global": 2})
-    assert (await positions.acknowledged("1", ROOMS)).position == {"user:1": 7, "global": 2}
+    assert await known(database, positions) == {"user:1": 7, "global": 2}
     await positions.flush()
     assert await stored(database) == {"user:1": 7, "global": 2}
-    assert (await positions.acknowledged("1", ROOMS)).at is not None
 
 
 async def test_a_position_above_the_head_is_written_as_the_head_and_one_of_no_room_not_at_all(
@@ -89,11 +131,8 @@ async def test_pending_positions_are_bounded_and_the_oldest_go_first(positions, 
     positions.acknowledge("new", {"user:1": 1})
 
     assert len(positions._pending) == 100
-    known = [
-        bool((await positions.acknowledged(who, ["user:1"])).position)
-        for who in ("49", "51", "50", "149", "new")
-    ]
-    assert known == [False, False, True, True, True]
+    kept = [bool(positions.noted(who, ["user:1"])) for who in ("49", "51", "50", "149", "new")]
+    assert kept == [False, False, True, True, True]
 
 
 async def test_while_the_database_is_away_what_is_noted_stays_and_is_written_later(postgres_url):
@@ -112,7 +151,7 @@ async def test_while_the_database_is_away_what_is_noted_stays_and_is_written_lat
         assert await stored(database) == {"user:1": 2, "global": 4}
 
 
-async def test_what_is_being_written_is_still_known(url, positions, log):
+async def test_what_is_being_written_is_still_known(url, positions, database, log):
     for _ in range(4):
         await publish(log, "user:1", "held")
     positions.acknowledge("1", {"user:1": 4})
@@ -120,7 +159,7 @@ async def test_what_is_being_written_is_still_known(url, positions, log):
         flushing = asyncio.create_task(positions.flush())
         await asyncio.sleep(0)
         positions.acknowledge("1", {"user:1": 3})
-        assert (await positions.acknowledged("1", ["user:1"])).position == {"user:1": 4}
+        assert await known(database, positions, rooms=["user:1"]) == {"user:1": 4}
     await flushing
 
 
