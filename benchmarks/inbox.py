@@ -18,12 +18,12 @@ from core.services.counters import CounterService
 from core.services.summary import SummaryService
 from core.store.counters import SqlCounters
 from core.store.database import Database, open_database
-from core.store.due import due_by_room
 from core.store.inbox import SqlInbox
 from core.store.log import SqlLog
 from core.store.positions import SqlPositions
+from core.store.reading import reading_of
 from core.store.tasks import SqlTasks
-from core.store.unread import count_without
+from core.store.unread import count_between
 
 SIZES = (1_000, 100_000, 1_000_000)
 THREADS = 5
@@ -77,8 +77,8 @@ async def _measure(url: str, seconds: float) -> dict[str, float]:
 
 async def _unread(database: Database, user_id: str, room: str, expected: int) -> None:
     def count(connection: Connection) -> int:
-        due = due_by_room(connection, user_id, (room,))
-        return count_without(connection, user_id, due, Receipt.READ)[Receipt.READ]
+        reading = reading_of(connection, user_id, (room,), Receipt.READ)
+        return count_between(connection, user_id, reading.gaps)[Receipt.READ]
 
     found = await database.read(count, snapshot=True)
     if found != expected:

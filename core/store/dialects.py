@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -120,6 +121,13 @@ def listed(dialect: str, inside: Select[Any], table: FromClause) -> ColumnElemen
     postgres = dialect == "postgresql"
     texts = cast(func.json_agg(found), Text) if postgres else func.json_group_array(found)
     return select(func.coalesce(texts, NOTHING_LISTED)).select_from(every).scalar_subquery()
+
+
+def read_list(found: str | Sequence[str]) -> Sequence[str]:
+    """What was `listed`: SQLite may have taken it for a list already."""
+    if not isinstance(found, str):
+        return found
+    return () if found == NOTHING_LISTED else orjson.loads(found)
 
 
 def for_each(dialect: str, table: FromClause, inside: Select[Any]) -> Select[Any]:

@@ -29,8 +29,9 @@ from core.store.dialects import among
 from core.store.due import due_by_room, merged
 from core.store.items import items
 from core.store.places import Rows
+from core.store.reading import reading_of
 from core.store.since import Since, since_of_many, states_of_many, versions_of_many
-from core.store.unread import count_without
+from core.store.unread import count_between
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -149,7 +150,8 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
 
 
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
-    due = due_by_room(connection, user_id, rooms)
+    reading = reading_of(connection, user_id, rooms, Receipt.READ, Receipt.SEEN)
+    due = reading.due
     rows = Rows(connection, user_id, tuple(due))
 
     def count(selects: Iterable[Select[Any]]) -> Counter[str]:
@@ -160,7 +162,7 @@ def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> Inbox
     def wanted(filter_: InboxFilter) -> Iterator[Select[Any]]:
         return chain.from_iterable(rows.wanted(room, offsets, filter_) for room, offsets in due.items())
 
-    without = count_without(connection, user_id, due, Receipt.READ, Receipt.SEEN)
+    without = count_between(connection, user_id, reading.gaps)
     by_type = count(wanted(InboxFilter(archived=False)))
     return InboxCounts(
         all=by_type.total(),

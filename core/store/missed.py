@@ -32,7 +32,7 @@ from core.store.due import NOW, has_receipt, is_shown, unions
 from core.store.each import Each, Row
 from core.store.items import items
 from core.store.places import entries
-from core.store.unread import Gaps
+from core.store.reading import Gaps
 from core.store.whole import rows_of
 
 _posting = tables.posting.c

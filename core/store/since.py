@@ -16,7 +16,8 @@ from core.domain.positions import Acknowledged, Position, newest
 from core.store import tables
 from core.store.dialects import among_named, texts_value
 from core.store.missed import missed
-from core.store.unread import Gaps, Standing, count_of_many, standings_of_many
+from core.store.reading import Gaps, Reading, readings_of_many
+from core.store.unread import count_of_many
 from core.store.whole import rows_of
 
 _RECEIPTS = (Receipt.READ, Receipt.SEEN)
@@ -42,26 +43,26 @@ Found = tuple[InboxState, Missed, datetime | None]
 
 
 def since_of_many(connection: Connection, asked: Sequence[Since]) -> list[Found]:
-    standings = standings_of_many(connection, [(some.user_id, some.rooms) for some in asked], _RECEIPTS)
-    states = _states(connection, asked, [standing.gaps for standing in standings])
-    return [_found(connection, *one) for one in zip(asked, standings, states, strict=True)]
+    readings = readings_of_many(connection, [(some.user_id, some.rooms) for some in asked], _RECEIPTS)
+    states = _states(connection, asked, [reading.gaps for reading in readings])
+    return [_found(connection, *one) for one in zip(asked, readings, states, strict=True)]
 
 
 def states_of_many(connection: Connection, asked: Sequence[Since]) -> list[InboxState]:
     return [state for state, _, _ in since_of_many(connection, asked)]
 
 
-def _found(connection: Connection, asked: Since, standing: Standing, state: InboxState) -> Found:
+def _found(connection: Connection, asked: Since, reading: Reading, state: InboxState) -> Found:
     after, through = asked.after, state.position if asked.through is None else asked.through
     at = None
     if asked.noted is not None:
-        acknowledged = newest(standing.acknowledged, asked.noted)
+        acknowledged = newest(reading.acknowledged, asked.noted)
         after = {room: offset for room, (offset, _) in acknowledged.items()}
         at = max((at for _, at in acknowledged.values()), default=None)
-    due = standing.due
+    due = reading.due
     if after is None or all(through.get(room, 0) <= after.get(room, 0) for room in due):
         return state, _NOTHING, at
-    unseen = standing.gaps[Receipt.SEEN]
+    unseen = reading.gaps[Receipt.SEEN]
     return state, missed(connection, asked.user_id, due, unseen, after, through), at
 
 

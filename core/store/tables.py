@@ -59,6 +59,9 @@ metadata = MetaData(
 )
 
 
+# Texts of indexes are compared by their bytes: SQLite does it anyway, and migration 0005 tells PostgreSQL to.
+
+
 def _id(name: str = "id", **options: Any) -> Column[str]:
     return Column(name, String(160), **options)
 

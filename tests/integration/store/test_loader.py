@@ -18,14 +18,14 @@ from core.ports.log import Unit
 from core.store import tables
 from core.store.counters import SqlCounters
 from core.store.database import Database
-from core.store.due import due_by_room
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
 from core.store.loader import MAX_AHEAD, MAX_BATCH, MAX_WAITING, Loader
 from core.store.log import SqlLog
 from core.store.positions import SqlPositions
+from core.store.reading import reading_of
 from core.store.tasks import SqlTasks
-from core.store.unread import count_between, gaps_between
+from core.store.unread import count_between
 from tests.support.store import draft, join, mark, person, unit
 
 PROJECTS = ("a", "b", "c")
@@ -153,10 +153,8 @@ async def test_joined_reads_say_what_reads_of_one_person_say(log, database, seed
 
 
 def counted_alone(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[Receipt, int]:
-    due = due_by_room(connection, user_id, rooms)
-    return count_between(
-        connection, user_id, gaps_between(connection, user_id, due, (Receipt.READ, Receipt.SEEN))
-    )
+    reading = reading_of(connection, user_id, rooms, Receipt.READ, Receipt.SEEN)
+    return count_between(connection, user_id, reading.gaps)
 
 
 @contextmanager

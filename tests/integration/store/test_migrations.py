@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from core.store import tables
 from core.store.migrations import DataModel, config, current_revision, data_model, known_revisions, migrate
@@ -52,6 +52,26 @@ async def test_the_migrations_lead_to_the_data_model(database):
     assert await database.read(table_names) == set(tables.metadata.tables)
     assert await database.read(current_revision) == known_revisions()[0]
     await database.write(lambda connection: command.check(config(connection)))
+
+
+async def test_keys_are_compared_by_their_bytes_on_postgresql(postgres_url):
+    """In a database of some language every step into an index would cost several times as much. Names are no keys: whoever
+    looks for them does not care for case, in any alphabet.
+    """
+    async with opened(postgres_url) as database:
+        found = await database.read(lambda connection: connection.execute(text(_COLLATED_KEYS)).all())
+    others = {f"{table}.{column}" for table, column, collation in found if collation != "C"}
+    assert {("posting", "room", "C"), ("notification", "id", "C")} <= set(map(tuple, found))
+    assert others == {"user.username", "alembic_version.version_num"}
+
+
+_COLLATED_KEYS = """
+    SELECT relname, attname, collname FROM pg_index
+    JOIN pg_class ON pg_class.oid = indrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+    JOIN pg_collation ON pg_collation.oid = attcollation
+    WHERE nspname = 'public'
+"""
 
 
 async def test_migrating_what_is_migrated_keeps_the_epoch(database):

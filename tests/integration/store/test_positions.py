@@ -10,7 +10,7 @@ from core.domain.positions import newest
 from core.store import positions as module
 from core.store.inbox import SqlInbox
 from core.store.positions import SqlPositions
-from core.store.unread import standings_of_many
+from core.store.reading import reading_of
 from tests.support.proxy import TcpProxy
 from tests.support.store import join, opened, opened_log, publish, scalar, writes_held
 
@@ -29,10 +29,8 @@ async def stored(database, user_id="1") -> dict[str, int]:
 
 async def known(database, positions, user_id="1", rooms=ROOMS) -> dict[str, int]:
     """As this server knows it."""
-    (standing,) = await database.read(
-        lambda connection: standings_of_many(connection, [(user_id, rooms)], ())
-    )
-    acknowledged = newest(standing.acknowledged, positions.noted(user_id, rooms))
+    reading = await database.read(lambda connection: reading_of(connection, user_id, rooms))
+    acknowledged = newest(reading.acknowledged, positions.noted(user_id, rooms))
     return {room: offset for room, (offset, _) in acknowledged.items()}
 
 
