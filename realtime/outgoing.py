@@ -3,8 +3,8 @@
 import asyncio
 import base64
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any, Protocol, Self
 
 import orjson
 
@@ -68,67 +68,83 @@ def frame_header(first: int, length: int) -> bytes:
     return bytes((first, _LENGTH_64)) + length.to_bytes(8)
 
 
+class Carrier(Protocol):
+    """What brings packets to the client without being asked for them."""
+
+    @property
+    def backlog(self) -> int:
+        """How many bytes it took and still holds."""
+
+    def write(self, frames: bytes) -> bool:
+        """Take whole frames at once, or say that they have to wait."""
+
+    def write_rest(self, rest: bytes) -> None:
+        """Take the rest of frames whose beginning the client has already."""
+
+
 class OutgoingQueue:
     """The packets that wait for one client, in order, and how many bytes they are.
 
-    A carrier that can write sets `write`, which takes whole frames at once or says that it cannot, and `backlog`, which
-    says how many bytes it took and still holds. What it does not take at once waits here.
+    What its carrier does not take at once waits here, in `packets`. A carrier that is nothing but a socket and what waits
+    before it says so: while neither its `transport` nor this holds anything, whole frames may be written to `fd`.
     """
 
     __slots__ = (
         "_abandoned",
         "_emptied",
-        "_packets",
         "_queued_bytes",
         "_stirred",
-        "backlog",
-        "write",
+        "carrier",
+        "fd",
+        "packets",
+        "transport",
     )
 
     def __init__(self) -> None:
-        self._packets: deque[OutgoingPacket] = deque()
+        self.packets: deque[OutgoingPacket] = deque()
         self._queued_bytes = 0
         self._stirred: asyncio.Event | None = None
         self._emptied: asyncio.Event | None = None
         self._abandoned = False
-        self.write: Callable[[bytes], bool] | None = None
-        self.backlog: Callable[[], int] = _nothing
+        self.carrier: Carrier | None = None
+        self.transport: asyncio.WriteTransport | None = None
+        self.fd = -1
 
     def __len__(self) -> int:
-        return len(self._packets)
+        return len(self.packets)
 
     def empty(self) -> bool:
-        return not self._packets
+        return not self.packets
 
     @property
     def size_bytes(self) -> int:
         """What waits here and in the carrier's hands."""
-        return self._queued_bytes + self.backlog()
+        return self._queued_bytes + (0 if self.carrier is None else self.carrier.backlog)
 
     @property
     def is_full(self) -> bool:
         """Whether more waits than any client is owed: it is to be cut, and resumes."""
-        return len(self._packets) >= MAX_UNSENT_PACKETS or self.size_bytes >= MAX_UNSENT_BYTES
+        return len(self.packets) >= MAX_UNSENT_PACKETS or self.size_bytes >= MAX_UNSENT_BYTES
 
     def put_nowait(self, packet: OutgoingPacket) -> None:
         if self._abandoned:
             return
-        if self.write_at_once(packet.wire):
+        if self.carrier is not None and not self.packets and self.carrier.write(packet.wire):
             return
-        self._packets.append(packet)
+        self.packets.append(packet)
         self._queued_bytes += packet.size_bytes
         self.stir()
 
-    def write_at_once(self, wire: bytes) -> bool:
-        """Let the carrier take whole frames, if nothing waits before them; whether it did."""
-        write = self.write
-        return write is not None and not self._packets and write(wire)
+    def write_rest(self, rest: bytes) -> None:
+        """The rest of frames of which `fd` took only the beginning."""
+        if self.carrier is not None:
+            self.carrier.write_rest(rest)
 
     def put_first(self, packet: OutgoingPacket) -> None:
         """For the carrier's own packets, such as a ping: data that waits does not hold them up."""
         if self._abandoned:
             return
-        if self.write is not None and self.write(packet.wire):
+        if self.carrier is not None and self.carrier.write(packet.wire):
             return
         self.give_back([packet])
 
@@ -140,10 +156,10 @@ class OutgoingQueue:
         if self._abandoned:
             return
         returned = list(packets)
-        self._packets.extendleft(reversed(returned))
+        self.packets.extendleft(reversed(returned))
         self._queued_bytes += sum(packet.size_bytes for packet in returned)
         self.stir()
-        while self.write is not None and self._packets and self.write(self._packets[0].wire):
+        while self.carrier is not None and self.packets and self.carrier.write(self.packets[0].wire):
             self.get_nowait()
 
     def take(self, max_packets: int, max_bytes: int) -> list[OutgoingPacket]:
@@ -151,18 +167,18 @@ class OutgoingQueue:
         taken: list[OutgoingPacket] = []
         size_bytes = 0
         while (
-            self._packets
+            self.packets
             and len(taken) < max_packets
-            and (not taken or size_bytes + self._packets[0].size_bytes <= max_bytes)
+            and (not taken or size_bytes + self.packets[0].size_bytes <= max_bytes)
         ):
             taken.append(self.get_nowait())
             size_bytes += taken[-1].size_bytes
         return taken
 
     def get_nowait(self) -> OutgoingPacket:
-        packet = self._packets.popleft()
+        packet = self.packets.popleft()
         self._queued_bytes -= packet.size_bytes
-        if not self._packets:
+        if not self.packets:
             self._tell(self._emptied)
         return packet
 
@@ -172,7 +188,7 @@ class OutgoingQueue:
 
     async def wait_filled(self) -> None:
         """Return when something waits."""
-        while not self._packets:
+        while not self.packets:
             await self.wait_stirred()
 
     async def wait_stirred(self) -> None:
@@ -187,7 +203,7 @@ class OutgoingQueue:
 
     async def wait_empty(self) -> None:
         """Return when the carrier has taken everything, or when whoever waits was let go."""
-        if self._packets:
+        if self.packets:
             self._emptied = self._emptied or asyncio.Event()
             self._emptied.clear()
             await self._emptied.wait()
@@ -199,9 +215,8 @@ class OutgoingQueue:
     def abandon(self) -> None:
         """Nobody will take anything any more: forget what waits, and let those go who wait for it."""
         self._abandoned = True
-        self.write = None
-        self.backlog = _nothing
-        self._packets.clear()
+        self.carrier = self.transport = None
+        self.packets.clear()
         self._queued_bytes = 0
         self.let_go()
         self.stir()
@@ -210,7 +225,3 @@ class OutgoingQueue:
     def _tell(event: asyncio.Event | None) -> None:
         if event is not None:
             event.set()
-
-
-def _nothing() -> int:
-    return 0

@@ -9,14 +9,12 @@ from core.domain import runs
 from core.domain.membership import FOREVER
 from core.domain.runs import Runs
 from realtime.engine import EventPacket
-from realtime.fanout import Fanout, Packets
+from realtime.fanout import JOINED_BYTES, Fanout, Packets
 from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
 MAX_HELD = 500
 BURST_BYTES = 256 << 10
-JOINED_BYTES = 32 << 10
-"""How much of what waits is written to each client at once."""
 MAX_JOINED = 64
 REST_S = 0.25
 _REST_STEP_S = 0.005
@@ -121,10 +119,9 @@ class Room:
 
     def _fan_out(self, recipients: set[Session], packets: Packets) -> None:
         self._count(sum(packet.size_bytes for _, packet in packets))
-        fanout = self._fanout = Fanout(self.name, recipients, packets)
-        fanout.go_on()
-        if fanout.finished.is_set():
-            self._fanout = None  # most rooms are small, and need not keep what they sent last
+        fanout = self._fanout or Fanout(self.name)
+        fanout.send(recipients, packets)
+        self._fanout = None if fanout.is_over else fanout  # most rooms are small, and need not keep one
         for _ in packets:
             _logger.info("📨 [WS→Client] notify:%s → %d 个连接", self.name, len(recipients))
 
@@ -135,14 +132,14 @@ class Room:
 
     @property
     def is_tired(self) -> bool:
-        """Whether something is still on its way, or so much was delivered in this turn of the loop that clients must
-        have time to take it: whoever reads as fast as they can would be taken for slow.
+        """Whether so much is on its way, or was delivered in this turn of the loop, that clients must have time to take it:
+        whoever reads as fast as they can would be taken for slow.
         """
-        return self.resting or self._is_fanning_out or self._burst_bytes >= BURST_BYTES
+        return self.resting or self._burst_bytes >= BURST_BYTES or self._is_full
 
     @property
-    def _is_fanning_out(self) -> bool:
-        return self._fanout is not None and not self._fanout.finished.is_set()
+    def _is_full(self) -> bool:
+        return self._fanout is not None and self._fanout.is_full
 
     def _count(self, size_bytes: int) -> None:
         if self._burst_bytes == 0:
@@ -153,11 +150,11 @@ class Room:
         self._burst_bytes = 0
 
     async def rest(self) -> None:
-        """Return when what is on its way is with everybody, who had several turns of the loop to take it; else when the
-        members have taken most of what was sent, or have had a quarter of a second for it.
+        """Return when some of what is on its way has arrived, which took several turns of the loop; else when the members
+        have taken most of what was sent, or have had a quarter of a second for it.
         """
-        if self._fanout is not None and self._is_fanning_out:
-            await self._fanout.finished.wait()
+        if self._fanout is not None and self._is_full:
+            await self._fanout.wait_moved()
             return
         tired_until = time.monotonic() + REST_S
         await asyncio.sleep(0)

@@ -33,7 +33,7 @@ class Held:
 
 
 class Session:
-    """Everything that reaches the client goes through `send`, in order.
+    """Everything that reaches the client goes through `send`, in order; only a fan-out writes past it where nothing waits.
 
     `rooms` is what the client was told, `joined` the rooms it is in at the hub. `entered` once it is in its rooms;
     `stale` when what is being read of its person may be old already.
@@ -41,7 +41,6 @@ class Session:
 
     __slots__ = (
         "_inbox",
-        "_outgoing",
         "_released",
         "_server",
         "catching_up",
@@ -51,6 +50,7 @@ class Session:
         "entered",
         "inbox_version",
         "joined",
+        "outgoing",
         "principal",
         "rooms",
         "sid",
@@ -62,7 +62,7 @@ class Session:
         self, server: SocketServer, sid: str, eio_sid: str, principal: Principal, outgoing: OutgoingQueue
     ) -> None:
         self._server = server
-        self._outgoing = outgoing
+        self.outgoing = outgoing
         self._inbox: Mapping[str, Any] | None = None
         self._released: asyncio.Event | None = None
         self.sid = sid
@@ -95,10 +95,10 @@ class Session:
         """Put a packet into the client's queue; a client with too much unsent is cut, and resumes."""
         if self.ended:
             return
-        if self._outgoing.is_full:
+        if self.outgoing.is_full:
             self.cut("slow_consumer")
             return
-        self._outgoing.put_nowait(packet)
+        self.outgoing.put_nowait(packet)
 
     def emit(self, event: str, payload: Any) -> None:
         self.send(EventPacket.of(event, payload))
@@ -114,10 +114,6 @@ class Session:
             body = {**newest, "changed": body["changed"], "through": body["through"]}
         self._inbox = body
         self.emit("inbox", body)
-
-    def deliver_at_once(self, frames: bytes) -> bool:
-        """Write live publications, whole frames, if nothing holds them up; whether they were written."""
-        return not self.catching_up and not self.ended and self._outgoing.write_at_once(frames)
 
     def deliver(self, room: str, offset: int, packet: EventPacket) -> None:
         """Send a live publication, or hold it while its room is being caught up."""
@@ -179,17 +175,17 @@ class Session:
 
     @property
     def unsent_bytes(self) -> int:
-        return self._outgoing.size_bytes
+        return self.outgoing.size_bytes
 
     async def wait_sent(self) -> None:
         """Return when the client's queue is empty, or the client has gone."""
         if not self.ended:
-            await self._outgoing.wait_empty()
+            await self.outgoing.wait_empty()
 
     def close(self) -> None:
         """The connection is gone."""
         self.ended = True
-        self._outgoing.let_go()
+        self.outgoing.let_go()
         self._tell_released()
 
     def cut(self, reason: str) -> None:

@@ -148,7 +148,10 @@ class WebSocket(asyncio.Protocol):
     def carry(self, queue: OutgoingQueue) -> None:
         """Write what waits in the queue, and from now on what is put into it."""
         self._queue = queue
-        queue.write, queue.backlog = self._write, self._transport.get_write_buffer_size
+        queue.carrier = self
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and self._transport.get_extra_info("sslcontext") is None:
+            queue.fd, queue.transport = connection.fileno(), self._transport
         if not queue.empty():
             self._start_draining()
 
@@ -169,7 +172,7 @@ class WebSocket(asyncio.Protocol):
                 content: str | bytes = message.data
                 return content
             if message.type is WSMsgType.PING:
-                self._write_frames(frame_header(_FIN_PONG, len(message.data)) + message.data)
+                self.write_rest(frame_header(_FIN_PONG, len(message.data)) + message.data)
         return None
 
     def _next(self) -> WSMessage | None:
@@ -186,9 +189,9 @@ class WebSocket(asyncio.Protocol):
         return message
 
     def send(self, packet: OutgoingPacket) -> None:
-        self._write_frames(packet.wire)
+        self.write_rest(packet.wire)
 
-    def _write_frames(self, frames: bytes) -> None:
+    def write_rest(self, frames: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(frames)
             self._written_bytes += len(frames)
@@ -206,28 +209,27 @@ class WebSocket(asyncio.Protocol):
 
     def is_stuck(self, now: float, patience_s: float) -> bool:
         """Whether bytes wait, and none of them got any further within the patience. To be asked often."""
-        backlog = self._transport.get_write_buffer_size()
+        backlog = self.backlog
         drained = self._written_bytes - backlog
         if not backlog or drained > self._drained_bytes:
             self._drained_bytes, self._drained_at = drained, now
         return now - self._drained_at > patience_s
 
-    def _write(self, frames: bytes) -> bool:
-        """Write the frames, or say that they have to wait: then the queue is drained as the peer reads.
+    @property
+    def backlog(self) -> int:
+        """How many bytes the transport holds."""
+        return self._transport.get_write_buffer_size()
 
-        Called for every delivery. A transport that holds nothing has room, which saves asking further.
-        """
-        transport = self._transport
-        if not self._draining and (not transport.get_write_buffer_size() or self._has_room()):
-            if not transport.is_closing():
-                transport.write(frames)
-                self._written_bytes += len(frames)
-            return True
-        self._start_draining()
-        return False
+    def write(self, frames: bytes) -> bool:
+        """Write the frames, or say that they have to wait: then the queue is drained as the peer reads."""
+        if self._draining or not self._has_room():
+            self._start_draining()
+            return False
+        self.write_rest(frames)
+        return True
 
     def _has_room(self) -> bool:
-        return not self._paused_writing and self._transport.get_write_buffer_size() <= HIGH_WATER_BYTES
+        return not self._paused_writing and self.backlog <= HIGH_WATER_BYTES
 
     def _start_draining(self) -> None:
         if not self._draining:

@@ -1,9 +1,12 @@
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import orjson
 import pytest
@@ -118,21 +121,200 @@ async def test_what_comes_in_order_is_delivered_at_once(stage: Stage):
 
 async def test_what_comes_in_one_turn_of_the_loop_is_written_at_once(stage: Stage):
     _, outgoing = await stage.joined()
-    written: list[bytes] = []
-    outgoing.write = lambda frames: written.append(frames) is None
-    for posting in await stage.append(3):
-        stage.offer(posting)
-    await turn()
-    (frames,) = written
-    assert frames.count(b'42["notification"') == 3
+    with Line(outgoing) as line:
+        for posting in await stage.append(3):
+            stage.offer(posting)
+        await turn()
+        frames = line.received()
+        assert frames.count(b'42["notification"') == 3
+        assert line.carrier.written == []
 
 
 async def test_a_carrier_that_is_busy_gets_each_packet_of_a_joined_write_later(stage: Stage):
     _, outgoing = await stage.joined()
-    outgoing.write = lambda _: False
-    for posting in await stage.append(3):
+    with Line(outgoing) as line:
+        line.carrier.is_busy = True
+        line.held_bytes = 1
+        for posting in await stage.append(3):
+            stage.offer(posting)
+        assert await offsets(outgoing, 3) == [1, 2, 3]
+
+
+async def test_what_a_socket_does_not_take_is_taken_by_its_carrier(stage: Stage):
+    _, outgoing = await stage.joined()
+    with Line(outgoing) as line:
+        line.fill()
+        (first, second) = await stage.append(2)
+        stage.offer(first)
+        await turn()
+        assert [frames.count(b'42["notification"') for frames in line.carrier.written] == [1]
+        line.end()
+        stage.offer(second)
+        await turn()
+        assert [frames.count(b'42["notification"') for frames in line.carrier.written] == [1, 1]
+
+
+async def test_of_what_a_socket_takes_in_part_its_carrier_gets_the_rest(stage: Stage):
+    _, outgoing = await stage.joined()
+    with Line(outgoing, narrow_pair()) as line:
+        for posting in await stage.append(20, content="x" * 1_000):
+            stage.offer(posting)
+        await turn()
+        (rest,) = line.carrier.written
+        assert rest
+        begun = line.received()
+        assert begun
+        async with asyncio.timeout(10):
+            while (begun + rest).count(b'42["notification"') < 20:
+                await turn()
+                begun += line.received()
+
+
+async def test_nothing_goes_past_what_waits(stage: Stage):
+    """A session that is being caught up, one whose queue or transport holds something, one that is ending."""
+    session, outgoing = await stage.joined()
+    with Line(outgoing) as line:
+        for hold, release in (
+            (lambda: session.hold({ROOM: 0}), lambda: session.forget([ROOM])),
+            (lambda: setattr(line, "held_bytes", 1), lambda: setattr(line, "held_bytes", 0)),
+            (lambda: setattr(line, "is_ending", True), lambda: setattr(line, "is_ending", False)),
+        ):
+            hold()
+            (posting,) = await stage.append()
+            stage.offer(posting)
+            await turn()
+            assert line.received() == b""
+            release()
+        line.carrier.is_busy = True
+        session.emit("session", {})
+        line.carrier.is_busy = False
+        stage.offer((await stage.append())[0])
+        await turn()
+        assert line.received() == b""
+        assert len(outgoing) == 2
+
+
+async def test_what_is_published_while_a_large_room_is_served_is_joined_to_what_is_on_its_way(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    with ExitStack() as lines:
+        ends = [lines.enter_context(Line(outgoing)) for _, outgoing in members]
+        first, second, third = await stage.append(3)
+        stage.offer(first)
+        await turn()
+        stage.offer(second)
+        for _ in range(20):
+            await turn()
+        writes = [[line.received(), line.received()] for line in ends]
+        numbers = sorted([frames.count(b'42["notification"') for frames in both] for both in writes)
+        assert numbers == [[1, 1], [1, 1], [2, 0], [2, 0], [2, 0]]
+        stage.offer(third)
+        for _ in range(20):
+            await turn()
+        assert all(line.received().count(b'42["notification"') == 1 for line in ends)
+
+
+async def test_who_is_due_less_than_others_gets_no_more_of_what_is_joined(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    session, outgoing = members[0]
+    stage.hub.limit(session, {ROOM: ((1, 1), (3, 3))})
+    for posting in await stage.append(4):
         stage.offer(posting)
-    assert await offsets(outgoing, 3) == [1, 2, 3]
+        await turn()
+    assert await offsets(outgoing, 2) == [1, 3]
+    for _, other in members[1:]:
+        assert await offsets(other, 4) == [1, 2, 3, 4]
+    assert outgoing.empty()
+
+
+async def test_only_so_much_is_on_its_way_to_a_large_room(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    members = await crowd(stage, monkeypatch)
+    room = stage.hub.rooms[ROOM]
+    monkeypatch.setattr(fanout, "MAX_LEGS", 2)
+    number, full = 12, 0
+    for posting in await stage.append(number):
+        stage.offer(posting)
+        await turn()
+        full += room.is_tired
+    assert full > 0
+    for _, outgoing in members:
+        assert await offsets(outgoing, number) == list(range(1, number + 1))
+
+
+class TakingCarrier:
+    """Takes what it gets, unless it is busy."""
+
+    backlog = 0
+
+    def __init__(self) -> None:
+        self.is_busy = False
+        self.written: list[bytes] = []
+
+    def write(self, frames: bytes) -> bool:
+        if not self.is_busy:
+            self.written.append(frames)
+        return not self.is_busy
+
+    def write_rest(self, rest: bytes) -> None:
+        self.written.append(rest)
+
+
+class Line(asyncio.WriteTransport):
+    """A real socket under a queue, each write of which is told apart, and a transport that holds what it is told to."""
+
+    def __init__(
+        self, outgoing: OutgoingQueue, pair: tuple[socket.socket, socket.socket] | None = None
+    ) -> None:
+        super().__init__()
+        self._near, self._far = pair or socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._near.setblocking(False)
+        self._far.setblocking(False)
+        self.carrier = TakingCarrier()
+        self.held_bytes = 0
+        self.is_ending = False
+        outgoing.carrier, outgoing.transport, outgoing.fd = self.carrier, self, self._near.fileno()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._near.close()
+        self._far.close()
+
+    def get_write_buffer_size(self) -> int:
+        return self.held_bytes
+
+    def is_closing(self) -> bool:
+        return self.is_ending
+
+    def received(self) -> bytes:
+        """What one write brought; of a stream, all of it."""
+        try:
+            return self._far.recv(1 << 20)
+        except BlockingIOError:
+            return b""
+
+    def fill(self) -> None:
+        """Write until the socket takes no more."""
+        with suppress(BlockingIOError):
+            while True:
+                self._near.send(b"-")
+
+    def end(self) -> None:
+        """As when the client has gone."""
+        self._far.close()
+
+
+def narrow_pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection that takes a few kilobytes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        near = socket.create_connection(server.getsockname())
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return near, server.accept()[0]
 
 
 async def test_a_joined_write_holds_nothing_that_is_not_due_to_the_session(stage: Stage):
