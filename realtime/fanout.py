@@ -3,7 +3,8 @@ heartbeats, requests and other rooms have theirs.
 
 It goes round like a lift: what is published meanwhile gets on. Who still waits gets it together with what came before, in
 one write, and who was served already has another turn. So a publication takes one round, however many are on their way.
-Who is to be told a position, or to be caught up, or leaves, is served before.
+After a round of several turns it rests for as long, up to `MAX_REST_S`: what comes in that time goes together, and
+everybody else has as much of the loop. Who is to be told a position, or to be caught up, or leaves, is served before.
 """
 
 import asyncio
@@ -15,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from realtime.engine import EventPacket
 from realtime.session import Session
 
-TURN_S = 0.005
+TURN_S = 0.003
+MAX_REST_S = 0.005
 CHUNK = 64
 """After how many sessions the clock is asked."""
 MAX_LEGS = 8
@@ -51,12 +53,14 @@ class _Leg:
 class Fanout:
     """What is on its way to the sessions of one room."""
 
-    __slots__ = ("_is_going", "_legs", "_moved", "_room")
+    __slots__ = ("_began_at", "_is_going", "_legs", "_moved", "_rested_at", "_room")
 
     def __init__(self, room: str) -> None:
         self._room = room
         self._legs: deque[_Leg] = deque()
         self._is_going = False
+        self._began_at = 0.0
+        self._rested_at = 0.0
         self._moved: asyncio.Event | None = None
 
     @property
@@ -76,7 +80,9 @@ class Fanout:
             await self._moved.wait()
 
     def send(self, recipients: Iterable[Session], packets: Packets) -> None:
-        """Deliver the packets, behind what is on its way: at once as far as one turn of the loop reaches."""
+        """Deliver the packets, behind what is on its way: at once as far as one turn of the loop reaches, or when it has
+        rested.
+        """
         left = set(recipients)
         legs: deque[_Leg] = deque()
         for leg in self._legs:
@@ -86,7 +92,7 @@ class Fanout:
             legs.append(_Leg(left, packets))
         self._legs = legs
         if not self._is_going:
-            self._go_on()
+            self._begin()
 
     def hurry(self, session: Session) -> None:
         """Deliver to the session now, if it is still to come."""
@@ -95,6 +101,15 @@ class Fanout:
                 leg.waiting.discard(session)
                 self._deliver_singly(session, leg.packets)
                 return
+
+    def _begin(self) -> None:
+        now = time.monotonic()
+        self._began_at = max(now, self._rested_at)
+        if self._began_at == now:
+            self._go_on()
+        else:
+            self._is_going = True
+            asyncio.get_running_loop().call_later(self._began_at - now, self._go_on)
 
     def _go_on(self) -> None:
         """Deliver for one turn of the loop, and come back in the next unless that was all.
@@ -113,6 +128,9 @@ class Fanout:
             self._is_going = bool(self._legs)
             if self._is_going:
                 asyncio.get_running_loop().call_soon(self._go_on)
+            else:
+                now = time.monotonic()
+                self._rested_at = now + min(now - self._began_at, MAX_REST_S)
 
     def _tell_moved(self) -> None:
         if self._moved is not None:

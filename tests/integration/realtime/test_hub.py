@@ -215,6 +215,40 @@ async def test_what_is_published_while_a_large_room_is_served_is_joined_to_what_
         assert all(line.received().count(b'42["notification"') == 1 for line in ends)
 
 
+async def test_what_comes_while_a_fanout_rests_from_a_long_round_is_written_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    members = await crowd(stage, monkeypatch)
+    monkeypatch.setattr(fanout, "MAX_REST_S", 0.2)
+    monkeypatch.setattr(fanout, "time", Hastening())
+    with ExitStack() as lines:
+        ends = [lines.enter_context(Line(outgoing)) for _, outgoing in members]
+        first, second, third = await stage.append(3)
+        stage.offer(first)
+        assert [await line.next() for line in ends] == [1] * len(ends)
+        stage.offer(second)
+        await turn()
+        await turn()
+        assert [line.received() for line in ends] == [b""] * len(ends)
+        stage.offer(third)
+        session, _ = members[0]
+        await turn()
+        assert stage.hub.position_of(session, [ROOM]) == {ROOM: 3}
+        assert len(ends[0].carrier.written) == 2
+        assert [await line.next() for line in ends[1:]] == [2] * len(ends[1:])
+
+
+class Hastening:
+    """A clock by which everything takes long."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 0.1
+        return self._now
+
+
 async def test_who_is_due_less_than_others_gets_no_more_of_what_is_joined(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
@@ -297,6 +331,13 @@ class Line(asyncio.WriteTransport):
         except BlockingIOError:
             return b""
 
+    async def next(self) -> int:
+        """How many publications the next write brings."""
+        async with asyncio.timeout(10):
+            while not (frames := self.received()):
+                await turn()
+        return frames.count(b'42["notification"')
+
     def fill(self) -> None:
         """Write until the socket takes no more."""
         with suppress(BlockingIOError):
@@ -374,6 +415,7 @@ async def crowd(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Ses
     """Members of a room that is large in that the loop turns after each of them."""
     monkeypatch.setattr(fanout, "CHUNK", 1)
     monkeypatch.setattr(fanout, "TURN_S", 0)
+    monkeypatch.setattr(fanout, "MAX_REST_S", 0)
     return [await stage.joined() for _ in range(5)]
 
 
