@@ -1,15 +1,15 @@
 """Publications: the wire form of postings, encoded once for every client and every other server."""
 
-from dataclasses import dataclass
 from typing import Self
 
 import orjson
 
 from core.domain.notifications import Posting
+from core.domain.values import value
 from core.schemas.sockets import posting_event
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Publication:
     """One posting on its way to clients. `members` is the room's membership counter when it was written.
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -30,7 +32,18 @@ _BAD_REQUEST = (3, "Bad request")
 _FORBIDDEN = (4, "Forbidden")
 _BAD_VERSION = (5, "Unsupported protocol version")
 
+_ID_BYTES = 15
+_DRAWN_AT_ONCE = 256
+
 _logger = logging.getLogger(__name__)
+
+
+def _draws(size_bytes: int) -> Iterator[bytes]:
+    """Secret bytes, drawn for many at once: each draw gives up the interpreter, and waits to get it back."""
+    while True:
+        drawn = secrets.token_bytes(size_bytes * _DRAWN_AT_ONCE)
+        for at in range(0, len(drawn), size_bytes):
+            yield drawn[at : at + size_bytes]
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
@@ -46,9 +59,10 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         self.background = Background()
         self._turnstile = Turnstile(ENDS_A_TURN)
         self._sweeping = False
+        self._draws = _draws(_ID_BYTES)
 
     def generate_id(self) -> str:
-        return f"{self.id_prefix}{super().generate_id()}"
+        return f"{self.id_prefix}{urlsafe_b64encode(next(self._draws)).decode()}"
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from core.domain.values import value
+
 MAX_ROOMS = 100
 """Rooms that one notification may be sent to."""
 
@@ -34,7 +36,7 @@ class Actor:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Notification:
     """The content that people see. Times are aware UTC; `data` is a JSON object."""
 
@@ -67,7 +69,7 @@ class Amendment:
     set: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Draft:
     """A posting before it has its offsets: one of these becomes one posting in each of `rooms`.
 
@@ -95,7 +97,7 @@ class Draft:
         return 256 + 3 * text + (len(str(content.data)) if content else 0) + 96 * len(self.rooms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Posting:
     """One entry in a room's log. `members` is the room's membership counter when it was written.
 

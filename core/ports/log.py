@@ -12,11 +12,12 @@ from core.domain.notifications import Draft, Head, Notification, Posting
 from core.domain.retention import Chore
 from core.domain.runs import Runs
 from core.domain.tasks import TaskChange
+from core.domain.values import value
 
 Change = IdentityChange | Mark | TaskChange | SetCounters
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Unit:
     """A unit of work: changes that may be refused, then drafts; or a chore. All of it is committed, or none.
 
@@ -47,7 +48,7 @@ class Unit:
         return tasks + max(1, len(self.drafts))
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Appended:
     """What became of one draft.
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from asyncio import Future
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from core.domain.errors import DomainError, Forbidden, NotFound
 from core.domain.ids import new_id
 from core.domain.notifications import Amendment, Draft, Kind, Level, Notification
 from core.domain.principals import Principal
+from core.domain.values import value
 from core.ports.log import Committed, Log, Unit
 from core.ports.presence import Audience, Presence
 from core.ports.publisher import Publisher
@@ -21,7 +22,7 @@ from core.services.administration import audit_line
 from core.services.budget import Budget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class PublishRequest:
     """What a sender asks for. `key` is the idempotency key, None for none; `rooms` are valid and not empty."""
 
@@ -46,7 +47,7 @@ class PublishRequest:
         return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Published:
     """What was accepted: the stored notification, its offset in each room, and who is connected now."""
 

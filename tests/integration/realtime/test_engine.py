@@ -6,6 +6,7 @@ Also the contract with the libraries' private hooks: each of these fails when a 
 import asyncio
 import inspect
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -247,6 +248,7 @@ HOOKS = {
     (transports.Engine, engineio.AsyncServer): [
         *(
             "attach",
+            "generate_id",
             "handle_request",
             "_cors_allowed_origins",
             "send",
@@ -268,7 +270,7 @@ USED = {
         "_send_packet",
         "_send_eio_packet",
     ],
-    engineio.AsyncServer: ["_trigger_event", "_cors_headers", "generate_id"],
+    engineio.AsyncServer: ["_trigger_event", "_cors_headers"],
     socketio.AsyncManager: ["pre_connect", "connect", "disconnect", "is_connected", "eio_sid_from_sid"],
     BaseProtocol: ["_drain_helper", "writing_paused"],
     web.WebSocketResponse: ["_exception"],
@@ -284,6 +286,13 @@ def test_what_is_overridden_is_there_and_takes_the_same(classes: tuple[type, typ
         parameters = list(inspect.signature(getattr(theirs, name)).parameters.values())
         needed = [found.name for found in parameters if found.default is found.empty and found.kind < 2]
         inspect.signature(getattr(ours, name)).bind_partial(*needed)
+
+
+def test_no_session_id_comes_twice():
+    engine = transports.Engine(async_mode="aiohttp")
+    ids = [engine.generate_id() for _ in range(3 * 256 + 1)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{20}", one) for one in ids)
 
 
 def test_what_is_used_of_the_libraries_is_there():
