@@ -6,22 +6,26 @@ For what the rest costs to let a client in. It starts as any server does, and th
 from collections.abc import Callable
 from typing import Any
 
+from core.store.counters import SqlCounters
+from core.store.identity import SqlIdentity
+from core.store.inbox import SqlInbox
+from core.store.log import SqlLog
+from core.store.tasks import SqlTasks
 from server import __main__ as command_line
 from server import app
 
-_READS = {
-    "SqlIdentity": ("holder", "standing"),
-    "SqlLog": ("heads",),
-    "SqlInbox": ("since",),
-    "SqlPositions": ("acknowledged",),
-    "SqlTasks": ("waiting",),
-    "SqlCounters": ("of",),
+_READS: dict[type, tuple[Callable[..., Any], ...]] = {
+    SqlIdentity: (SqlIdentity.holder, SqlIdentity.standing),
+    SqlLog: (SqlLog.heads,),
+    SqlInbox: (SqlInbox.since_acknowledged,),
+    SqlTasks: (SqlTasks.waiting,),
+    SqlCounters: (SqlCounters.of,),
 }
 
 
-def _remembering(part: type, names: tuple[str, ...]) -> type:
-    def remembered(name: str) -> Callable[..., Any]:
-        read, known = getattr(part, name), {}
+def _remembering(part: type, reads: tuple[Callable[..., Any], ...]) -> type:
+    def remembered(read: Callable[..., Any]) -> Callable[..., Any]:
+        known: dict[Any, Any] = {}
 
         async def answer(self: Any, asked: Any, *more: Any) -> Any:
             key = asked if isinstance(asked, str) else getattr(asked, "id", None) or tuple(asked)
@@ -31,10 +35,10 @@ def _remembering(part: type, names: tuple[str, ...]) -> type:
 
         return answer
 
-    return type(part.__name__, (part,), {name: remembered(name) for name in names})
+    return type(part.__name__, (part,), {read.__name__: remembered(read) for read in reads})
 
 
 if __name__ == "__main__":
-    for part, names in _READS.items():
-        setattr(app, part, _remembering(getattr(app, part), names))
+    for part, reads in _READS.items():
+        setattr(app, part.__name__, _remembering(part, reads))
     command_line.main()

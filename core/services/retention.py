@@ -12,7 +12,7 @@ from core.domain.retention import Chore, ClearExpired, Prune
 from core.ports.log import Log, Unit
 from core.ports.retention import Retention
 
-BATCH = 30
+BATCH = 100
 """Postings or contents in one transaction: what it adds to the publishes that share it stays at a few milliseconds."""
 REST = 9
 """How many times as long as a batch took nothing is done after it. Waiting counts: where the database is busy, the job
