@@ -3,8 +3,8 @@ heartbeats, requests and other rooms have theirs.
 
 It goes round like a lift: what is published meanwhile gets on. Who still waits gets it together with what came before, in
 one write, and who was served already has another turn. So a publication takes one round, however many are on their way.
-After a round of several turns it rests for as long, up to `MAX_REST_S`: what comes in that time goes together, and
-everybody else has as much of the loop. Who is to be told a position, or to be caught up, or leaves, is served before.
+After a round on which something got on it rests for as long, up to `MAX_REST_S`: what comes in that time goes together,
+and everybody else has as much of the loop. Who is to be told a position, or to be caught up, or leaves, is served before.
 """
 
 import asyncio
@@ -53,12 +53,13 @@ class _Leg:
 class Fanout:
     """What is on its way to the sessions of one room."""
 
-    __slots__ = ("_began_at", "_is_going", "_legs", "_moved", "_rested_at", "_room")
+    __slots__ = ("_began_at", "_is_going", "_is_shared", "_legs", "_moved", "_rested_at", "_room")
 
     def __init__(self, room: str) -> None:
         self._room = room
         self._legs: deque[_Leg] = deque()
         self._is_going = False
+        self._is_shared = False
         self._began_at = 0.0
         self._rested_at = 0.0
         self._moved: asyncio.Event | None = None
@@ -91,6 +92,7 @@ class Fanout:
         if left:
             legs.append(_Leg(left, packets))
         self._legs = legs
+        self._is_shared = self._is_going
         if not self._is_going:
             self._begin()
 
@@ -130,7 +132,7 @@ class Fanout:
                 asyncio.get_running_loop().call_soon(self._go_on)
             else:
                 now = time.monotonic()
-                self._rested_at = now + min(now - self._began_at, MAX_REST_S)
+                self._rested_at = now + (min(now - self._began_at, MAX_REST_S) if self._is_shared else 0)
 
     def _tell_moved(self) -> None:
         if self._moved is not None:

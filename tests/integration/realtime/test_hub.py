@@ -223,17 +223,27 @@ async def test_what_comes_while_a_fanout_rests_from_a_long_round_is_written_at_o
     monkeypatch.setattr(fanout, "time", Hastening())
     with ExitStack() as lines:
         ends = [lines.enter_context(Line(outgoing)) for _, outgoing in members]
-        first, second, third = await stage.append(3)
-        stage.offer(first)
+        alone, first, second, third, fourth = await stage.append(5)
+        stage.offer(alone)
         assert [await line.next() for line in ends] == [1] * len(ends)
+        stage.offer(first)
+        await turn()
         stage.offer(second)
+        arrived = [await line.next() for line in ends]
+        arrived = [
+            number if number == 2 else number + await line.next()
+            for number, line in zip(arrived, ends, strict=True)
+        ]
+        assert arrived == [2] * len(ends)
+        await turn()
+        stage.offer(third)
         await turn()
         await turn()
         assert [line.received() for line in ends] == [b""] * len(ends)
-        stage.offer(third)
+        stage.offer(fourth)
         session, _ = members[0]
         await turn()
-        assert stage.hub.position_of(session, [ROOM]) == {ROOM: 3}
+        assert stage.hub.position_of(session, [ROOM]) == {ROOM: 5}
         assert len(ends[0].carrier.written) == 2
         assert [await line.next() for line in ends[1:]] == [2] * len(ends[1:])
 
