@@ -170,6 +170,24 @@ async def test_of_what_a_socket_takes_in_part_its_carrier_gets_the_rest(stage: S
                 begun += line.received()
 
 
+async def test_all_who_can_be_written_to_are_before_others_are_served(stage: Stage):
+    """Whoever is served otherwise may be cut, and the number of the socket be another's when it is written to."""
+    members = [await stage.joined() for _ in range(20)]
+    with ExitStack() as lines:
+        busy, *free = [lines.enter_context(Line(outgoing)) for _, outgoing in members]
+        busy.held_bytes = 1
+        written: list[int] = []
+
+        def write(_: bytes) -> bool:
+            written.append(sum(bool(line.received()) for line in free))
+            return True
+
+        busy.carrier.write = write  # type: ignore[method-assign]
+        stage.offer((await stage.append())[0])
+        await turn()
+        assert written == [len(free)]
+
+
 async def test_nothing_goes_past_what_waits(stage: Stage):
     """A session that is being caught up, one whose queue or transport holds something, one that is ending."""
     session, outgoing = await stage.joined()
