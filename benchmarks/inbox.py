@@ -175,10 +175,10 @@ _THREADED = f"""
     FROM series
 """  # noqa: S608 - of constants
 _ROOM_THREADS = f"""
-    INSERT INTO room_thread (room, thread, last_offset, open)
+    INSERT INTO room_thread (room, thread, last_offset, notification_id, open)
     {SERIES}
-    SELECT CAST(:room AS text), 'task:' || CAST((:size - n + 1) % {THREADS} AS text), :size - n + 1, true
-    FROM series
+    SELECT p.room, p.thread, p."offset", p.notification_id, true
+    FROM series JOIN posting AS p ON p.room = CAST(:room AS text) AND p."offset" = :size - n + 1
 """  # noqa: S608 - of constants
 _MEMBERSHIP = "INSERT INTO membership (user_id, room, since, changed) VALUES (:user, :room, 0, 0)"
 _READ = f"""

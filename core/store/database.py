@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -201,12 +201,16 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
+_SESSION = {"jit": "off"}
+"""What PostgreSQL compiles takes seconds, and what is asked here runs for milliseconds, however much it expects to find."""
+
+
 class _PostgresDatabase:
     """PostgreSQL over asyncpg: a small pool, every statement with a deadline."""
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, url: str, settings: dict[str, str]) -> None:
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=5,
@@ -215,7 +219,7 @@ class _PostgresDatabase:
             connect_args={
                 "timeout": STATEMENT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S,
-                "server_settings": dict(settings),
+                "server_settings": _SESSION | settings,
             },
             json_serializer=dumps,
             json_deserializer=orjson.loads,

@@ -1,7 +1,6 @@
 """What is due to a person, as conditions: membership, what is still shown, and what they did with it."""
 
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -21,11 +20,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from core.domain import clock
 from core.domain.inbox import Receipt
-from core.domain.membership import FOREVER
 from core.domain.runs import Run, Runs, normalise
 from core.store import tables
 from core.store.membership import intervals
-from core.store.rows import AnyRow
 
 MAX_BRANCHES = 50
 """Selects in one statement: SQLite refuses more than 500, and PostgreSQL plans hundreds for longer than it runs them."""
@@ -42,24 +39,12 @@ def unions(selects: Sequence[Select[Any]]) -> Iterator[Subquery]:
         yield union_all(*(select(branch.subquery()) for branch in part)).subquery()
 
 
-def merged(connection: Connection, selects: Sequence[Select[Any]]) -> list[AnyRow]:
-    """All rows of several ordered and limited selects, by notification, newest first."""
-    rows = [row for union in unions(selects) for row in connection.execute(select(union)).all()]
-    return sorted(rows, key=attrgetter("notification_id"), reverse=True)
-
-
 def due_by_room(connection: Connection, user_id: str, rooms: Sequence[str]) -> dict[str, Runs]:
     """The due offsets of each room; rooms without any are left out."""
     runs: dict[str, list[Run]] = {}
     for interval in intervals(connection, user_id, rooms):
         runs.setdefault(interval.room, []).append(interval.run)
     return {room: offsets for room in rooms if (offsets := normalise(runs.get(room, ())))}
-
-
-def lies_in(column: ColumnElement[int], offsets: Runs) -> ColumnElement[bool]:
-    return or_(
-        *(column >= first if last == FOREVER else column.between(first, last) for first, last in offsets)
-    )
 
 
 def is_due(user_id: UserId, posting: FromClause) -> ColumnElement[bool]:

@@ -14,7 +14,6 @@ from core.store.progress import Progress
 
 _task = tables.task.c
 _thread = tables.room_thread.c
-_posting = tables.posting.c
 
 
 Place = tuple[str, TaskState]
@@ -95,11 +94,10 @@ def _open_entries(connection: Connection, telling: Sequence[Handover]) -> Entrie
     wanted = {(room, task.thread) for told in telling for room in told.settles_in for task in told.tasks}
     if not wanted:
         return {}
-    at_newest = (_posting.room == _thread.room) & (_posting.offset == _thread.last_offset)
     rows = connection.execute(
-        select(_thread.room, _thread.thread, _posting.notification_id)
-        .join(tables.posting, at_newest)
-        .where(_thread.open, tuple_(_thread.room, _thread.thread).in_(sorted(wanted)))
+        select(_thread.room, _thread.thread, _thread.notification_id).where(
+            _thread.open, tuple_(_thread.room, _thread.thread).in_(sorted(wanted))
+        )
     )
     return {(row.room, row.thread): row.notification_id for row in rows}
 

@@ -1,10 +1,9 @@
 """The inbox on SQL: what is due to a person over their rooms, newest first, and how much of it is unread."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, select
@@ -26,9 +25,9 @@ from core.domain.runs import Runs
 from core.store import tables
 from core.store.database import Database
 from core.store.dialects import among
-from core.store.due import due_by_room, merged
+from core.store.due import due_by_room
 from core.store.items import items
-from core.store.places import Rows
+from core.store.newest import count_rows, newest_rows, receipts_for
 from core.store.reading import reading_of
 from core.store.since import Since, since_of_many, states_of_many, versions_of_many
 from core.store.unread import count_between
@@ -98,14 +97,9 @@ def _page(
         if wanted.room in (None, room)
         and (wanted.project is None or f"{room}:".startswith(f"project:{wanted.project}:"))
     ]
-    due = due_by_room(connection, user_id, chosen)
-    rows = Rows(connection, user_id, tuple(due))
-    selects = [some for room, offsets in due.items() for some in rows.wanted(room, offsets, wanted)]
-    if cursor is not None:
-        selects = [some.where(_posting.notification_id < cursor) for some in selects]
-    newest = [some.order_by(_posting.notification_id.desc()).limit(limit + 1) for some in selects]
-    ids = list(dict.fromkeys(row.notification_id for row in merged(connection, newest)))
-    shown = items(connection, user_id, due, ids[:limit], history=wanted.thread is not None)
+    reading = reading_of(connection, user_id, chosen, *receipts_for(wanted))
+    ids = list(newest_rows(connection, user_id, reading, wanted, limit + 1, cursor))
+    shown = items(connection, user_id, reading.due, ids[:limit], history=wanted.thread is not None)
     return InboxPage(shown, ids[limit - 1] if len(ids) > limit else None)
 
 
@@ -150,26 +144,21 @@ def _behind(connection: Connection, rooms: Iterable[str], notification_ids: Iter
 
 
 def _counts(connection: Connection, user_id: str, rooms: Sequence[str]) -> InboxCounts:
-    reading = reading_of(connection, user_id, rooms, Receipt.READ, Receipt.SEEN)
-    due = reading.due
-    rows = Rows(connection, user_id, tuple(due))
+    reading = reading_of(connection, user_id, rooms, *Receipt)
 
-    def count(selects: Iterable[Select[Any]]) -> Counter[str]:
-        newest = [some.order_by(_posting.notification_id.desc()).limit(MAX_UNREAD) for some in selects]
-        types = {row.notification_id: row.type for row in merged(connection, newest)}
-        return Counter(list(types.values())[:MAX_UNREAD])
+    def count(wanted: InboxFilter) -> int:
+        return count_rows(connection, user_id, reading, wanted, MAX_UNREAD)
 
-    def wanted(filter_: InboxFilter) -> Iterator[Select[Any]]:
-        return chain.from_iterable(rows.wanted(room, offsets, filter_) for room, offsets in due.items())
-
-    without = count_between(connection, user_id, reading.gaps)
-    by_type = count(wanted(InboxFilter(archived=False)))
+    counted = {receipt: reading.gaps[receipt] for receipt in (Receipt.READ, Receipt.SEEN)}
+    without = count_between(connection, user_id, counted)
+    newest = newest_rows(connection, user_id, reading, InboxFilter(archived=False), MAX_UNREAD)
+    by_type = Counter(list(newest.values())[:MAX_UNREAD])
     return InboxCounts(
         all=by_type.total(),
         unread=without[Receipt.READ],
         unseen=without[Receipt.SEEN],
-        todo=count(wanted(InboxFilter(archived=False, todo=True))).total(),
-        archived=count(wanted(InboxFilter(archived=True))).total(),
+        todo=count(InboxFilter(archived=False, todo=True)),
+        archived=count(InboxFilter(archived=True)),
         by_type=by_type,
         version=versions_of_many(connection, [user_id])[0],
     )

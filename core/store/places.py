@@ -5,19 +5,34 @@ row is the newest of those. A row needs the person while one of its open places 
 of its places are.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, or_, select
+from sqlalchemy import (
+    FromClause,
+    Integer,
+    Select,
+    String,
+    Subquery,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.domain.inbox import InboxFilter, Receipt
+from core.domain.inbox import Receipt
 from core.domain.notifications import Kind
-from core.domain.runs import Runs
 from core.store import tables
-from core.store.dialects import among
-from core.store.due import has_receipt, is_due, is_shown, lies_in
+from core.store.dialects import RUNS, among_named, listed, rows_table
+from core.store.due import NOW, has_receipt, is_due, is_shown
 
 _posting = tables.posting.c
 _notification = tables.notification.c
@@ -25,103 +40,210 @@ _thread = tables.room_thread.c
 _place = tables.posting.alias("place")
 _of_place = tables.notification.alias("of_place")
 _standing = tables.room_thread.alias("standing")
+_USER_ID = bindparam("user_id", type_=String)
+_WITHOUT_THREAD = {True: _posting.thread.is_(None), False: func.coalesce(_posting.thread, "") == ""}
+"""In long runs by the index of just these; in short ones not, for PostgreSQL would rather read all that index than a run."""
+SEPARATOR = ","
+ESCAPE = "/"
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows of one person's inbox over some of their rooms."""
+class Shape:
+    """What makes another statement: of what is in `by`, only whether it is asked; whether rows are only counted, in any
+    order; whether the runs are long.
+    """
 
-    connection: Connection
-    user_id: str
-    rooms: Sequence[str]
+    todo: bool | None
+    unread: bool | None
+    archived: bool | None
+    by: frozenset[str]
+    before: bool
+    counted: bool
+    long: bool
 
-    def wanted(self, room: str, due: Runs, wanted: InboxFilter) -> tuple[Select[Any], ...]:
-        """The rows that stand in the room and pass the filter, once asked for a thread all its notifications."""
-        found = entries(room, lies_in(_posting.offset, due)).where(*_says(wanted))
-        if wanted.thread is not None:
-            history = found.where(_posting.thread == wanted.thread)
-            history = history.where(*self._waits(wanted))
-            return (history.where(*self._filters(wanted, self._sent, self._unread_entry())),)
-        living = self._living(found).where(*self._waits(wanted))
-        threads = living.where(*self._filters(wanted, self._stands, self._unread_thread()))
-        if wanted.todo:
+    @property
+    def is_walked(self) -> bool:
+        """Whether the newest of a run come in the order of an index. Of one thread, all are read."""
+        return self.long and "thread" not in self.by
+
+    @property
+    def open_only(self) -> bool:
+        """Whether of threads only open ones can pass."""
+        return bool(self.todo or self.unread)
+
+
+@cache
+def rows_in_runs(dialect: str, shape: Shape) -> Select[Any]:
+    """Of each run of offsets, the newest rows of each kind; built once, since that takes longer than to run it."""
+    run = rows_table(dialect, "run", RUNS)
+    return select(*(listed(dialect, kind, run) for kind in _Rows(dialect, shape).kinds(run))).select_from(run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows that one person's inbox has over some of their rooms, and that pass a filter."""
+
+    dialect: str
+    shape: Shape
+
+    def kinds(self, run: FromClause) -> tuple[Select[Any], ...]:
+        """The id and type of what stands in the run: single notifications and threads, once asked for a thread all its
+        notifications.
+        """
+        if "thread" in self.shape.by:
+            entry = self._entries(run, tables.posting, _posting.thread == bindparam("thread", type_=String))
+            unread = and_(self._sent(entry, lacks=Receipt.READ), self._stands(entry, _standing.c.open))
+            return (self._newest(entry, run, *self._waits(entry), *self._filters(entry, self._sent, unread)),)
+        threads = self._open_threads(run) if self.shape.open_only else self._threads(run)
+        if self.shape.todo:
             return (threads,)
-        unread = self._sent(self._lacks(Receipt.READ))
-        singles = found.where(_posting.thread.is_(None), *self._filters(wanted, self._sent, unread))
-        return singles, threads
+        single = self._entries(run, tables.posting, _WITHOUT_THREAD[self.shape.long])
+        unread = self._sent(single, lacks=Receipt.READ)
+        return self._newest(single, run, *self._filters(single, self._sent, unread)), threads
 
-    def _living(self, found: Select[Any]) -> Select[Any]:
-        newest_here = and_(
-            _thread.room == _posting.room,
-            _thread.thread == _posting.thread,
-            _thread.last_offset == _posting.offset,
+    def _threads(self, run: FromClause) -> Select[Any]:
+        """Each where its row is. They are found by where they stand: of a million entries of a few threads, all but the
+        newest are old.
+        """
+        entry = self._entries(run, tables.room_thread)
+        newer_elsewhere = self._stands(entry, _standing.c.notification_id > entry.c.notification_id)
+        unread = self._stands(entry, _standing.c.open, lacks=Receipt.READ)
+        filters = self._filters(entry, self._stands, unread)
+        return self._newest(entry, run, ~newer_elsewhere, *self._waits(entry), *filters)
+
+    def _open_threads(self, run: FromClause) -> Select[Any]:
+        """What only open threads can be begins with them, wherever their row is: they are few beside those that once were."""
+        newest = self._standing(tables.room_thread, func.max(_standing.c.notification_id)).scalar_subquery()
+        open_ = (
+            select(
+                _thread.room, _thread.last_offset, _thread.thread, newest.label(_thread.notification_id.key)
+            )
+            .where(_thread.room == run.c.room, _thread.open)
+            .where(_thread.last_offset.between(run.c.first, run.c.last))
         )
-        newer_elsewhere = self._stands(_place.c.notification_id > _posting.notification_id)
-        return found.join(tables.room_thread, newest_here).where(
-            _posting.thread.is_not(None), ~newer_elsewhere
-        )
+        standing = open_.correlate(run).offset(0).subquery("standing_open")
+        entry = self._shown(standing, standing.c.last_offset).offset(0).subquery("entry")
+        unread = self._stands(entry, _standing.c.open, lacks=Receipt.READ)
+        filters = self._filters(entry, self._stands, unread)
+        return self._newest(entry, None, *self._waits(entry), *filters)
 
-    def _waits(self, wanted: InboxFilter) -> list[ColumnElement[bool]]:
-        if wanted.todo is None:
-            return []
-        is_open = self._stands(_standing.c.open)
-        return [is_open if wanted.todo else ~is_open]
+    def _entries(self, run: FromClause, table: Table, *conditions: ColumnElement[bool]) -> Subquery:
+        """What is posted, or the threads that stand in the room of the run, if it is shown.
 
-    def _filters(self, wanted: InboxFilter, places: Any, unread: ColumnElement[bool]) -> list[Any]:
-        conditions = []
-        if wanted.unread is not None:
-            conditions.append(unread if wanted.unread else ~unread)
-        if wanted.archived is not None:
-            unarchived = places(self._lacks(Receipt.ARCHIVED))
-            conditions += [*self._archived_here(), ~unarchived] if wanted.archived else [unarchived]
+        A long run is walked in the order of an index, newest first, and its bounds are asked of each row: neither database
+        knows how long a run is, and both would sort all of it. Of a short one they do. The offset of nothing keeps
+        PostgreSQL from planning this together with what is asked of each row, which it expects to be true of almost none.
+        """
+        is_posted = table is tables.posting
+        offset = table.c.offset if is_posted else table.c.last_offset
+        found = self._shown(table, offset).where(table.c.room == run.c.room, *conditions)
+        if is_posted:
+            found = found.where(_posting.kind == Kind.NOTIFICATION.value)
+        if self.shape.is_walked:
+            found = found.order_by(table.c.notification_id.desc())
+        else:
+            found = found.where(offset.between(run.c.first, run.c.last))
+            if not is_posted:
+                found = found.where(_thread.open.in_((true(), false())))
+        return found.correlate(run).offset(0).subquery("entry")
+
+    def _shown(self, table: FromClause, offset: ColumnElement[int]) -> Select[Any]:
+        notification_id = table.c.notification_id
+        older = [notification_id < bindparam("before", type_=String)] if self.shape.before else []
+        entry = (table.c.room, offset.label("offset"), table.c.thread, notification_id, _notification.type)
+        found = select(*entry).join_from(table, tables.notification, _notification.id == notification_id)
+        return found.where(is_shown(now=NOW), *self._says(), *older)
+
+    def _says(self) -> list[ColumnElement[bool]]:
+        """What the filter asks of the notification itself."""
+        conditions: list[ColumnElement[bool]] = []
+        if "type" in self.shape.by:
+            conditions.append(_notification.type == bindparam("type", type_=String))
+        if "level" in self.shape.by:
+            conditions.append(_notification.level == bindparam("level", type_=String))
+        if "q" in self.shape.by:
+            text = bindparam("q", type_=String)
+            texts = (_notification.title, _notification.content)
+            conditions.append(or_(*(one.icontains(text, escape=ESCAPE) for one in texts)))
         return conditions
 
-    def _unread_thread(self) -> ColumnElement[bool]:
-        return self._stands(_standing.c.open, self._lacks(Receipt.READ))
+    def _newest(
+        self, entry: Subquery, run: FromClause | None, *conditions: ColumnElement[bool]
+    ) -> Select[Any]:
+        """So many entries as are asked for, as texts of id and type, for which the conditions hold one by one.
 
-    def _unread_entry(self) -> ColumnElement[bool]:
-        """Of a thread's history: nothing of it needs the person once the thread is settled."""
-        return and_(self._sent(self._lacks(Receipt.READ)), self._stands(_standing.c.open))
+        Those of a long run are in order: to ask for it again would make PostgreSQL read them all.
+        """
+        newest = select(entry.c.notification_id + SEPARATOR + entry.c.type)
+        if run is not None and self.shape.is_walked:
+            conditions = (entry.c.offset.between(run.c.first, run.c.last), *conditions)
+        elif not self.shape.counted:
+            newest = newest.order_by(entry.c.notification_id.desc())
+        one_by_one = (case((condition, true()), else_=false()) for condition in conditions)
+        return newest.where(*one_by_one).limit(bindparam("limit", type_=Integer))
 
-    def _archived_here(self) -> list[ColumnElement[bool]]:
+    def _waits(self, entry: Subquery) -> list[ColumnElement[bool]]:
+        if self.shape.todo is None:
+            return []
+        is_open = self._stands(entry, _standing.c.open)
+        return [is_open if self.shape.todo else ~is_open]
+
+    def _filters(
+        self, entry: Subquery, places: Any, unread: ColumnElement[bool]
+    ) -> list[ColumnElement[bool]]:
+        conditions = []
+        if self.shape.unread is not None:
+            conditions.append(unread if self.shape.unread else ~unread)
+        if self.shape.archived is not None:
+            unarchived = places(entry, lacks=Receipt.ARCHIVED)
+            conditions += [*self._archived_here(entry), ~unarchived] if self.shape.archived else [unarchived]
+        return conditions
+
+    def _archived_here(self, entry: Subquery) -> list[ColumnElement[bool]]:
         """What is archived everywhere is so here: quickly asked, and where nothing is archived nothing is looked at."""
         receipt = tables.receipt.c
         anything = select(receipt.first).where(
-            receipt.user_id == self.user_id, receipt.receipt == Receipt.ARCHIVED.value
+            receipt.user_id == _USER_ID, receipt.receipt == Receipt.ARCHIVED.value
         )
-        here = anything.where(among(self.connection, receipt.room, self.rooms)).limit(1)
-        return [exists(here.correlate(None)), has_receipt(self.user_id, Receipt.ARCHIVED)]
+        here = anything.where(self._is_mine(receipt.room)).limit(1)
+        return [exists(here.correlate(None)), has_receipt(_USER_ID, Receipt.ARCHIVED, entry)]
 
-    def _lacks(self, receipt: Receipt) -> ColumnElement[bool]:
-        return ~has_receipt(self.user_id, receipt, _place)
+    def _is_mine(self, room: ColumnElement[str]) -> ColumnElement[bool]:
+        return among_named(self.dialect, room, "rooms")
 
-    def _sent(self, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        """Whether the notification was sent to a place for which all of this holds."""
+    def _sent(self, entry: Subquery, *, lacks: Receipt) -> ColumnElement[bool]:
+        """Whether the notification was sent to a place that lacks the receipt."""
         return exists(
             select(_place.c.offset)
-            .where(_place.c.notification_id == _posting.notification_id)
+            .where(_place.c.notification_id == entry.c.notification_id)
             .where(_place.c.kind == Kind.NOTIFICATION.value)
-            .where(among(self.connection, _place.c.room, self.rooms), is_due(self.user_id, _place))
-            .where(*conditions)
-            .correlate(tables.posting)
+            .where(self._is_mine(_place.c.room), is_due(_USER_ID, _place))
+            .where(~has_receipt(_USER_ID, lacks, _place))
+            .correlate(entry)
         )
 
-    def _stands(self, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        """Whether the thread stands at a place for which all of this holds."""
+    def _stands(
+        self, entry: Subquery, *conditions: ColumnElement[bool], lacks: Receipt | None = None
+    ) -> ColumnElement[bool]:
+        """Whether the thread stands at a place for which all of this holds, and that lacks the receipt."""
+        lacking = [] if lacks is None else [~has_receipt(_USER_ID, lacks, _place)]
+        return exists(self._standing(entry, _place.c.offset).where(*conditions, *lacking))
+
+    def _standing(self, entry: FromClause, what: ColumnElement[Any]) -> Select[Any]:
+        """Of each place where the entry's thread stands for the person to see, `what`."""
         at_newest = and_(_place.c.room == _standing.c.room, _place.c.offset == _standing.c.last_offset)
-        return exists(
-            select(_place.c.offset)
+        return (
+            select(what)
             .select_from(_standing)
             .join(_place, at_newest)
             .join(_of_place, _of_place.c.id == _place.c.notification_id)
-            .where(_standing.c.thread == _posting.thread, is_shown(_of_place))
-            .where(among(self.connection, _standing.c.room, self.rooms), is_due(self.user_id, _place))
-            .where(*conditions)
-            .correlate(tables.posting)
+            .where(_standing.c.thread == entry.c.thread, is_shown(_of_place, NOW))
+            .where(self._is_mine(_standing.c.room), is_due(_USER_ID, _place))
+            .correlate(entry)
         )
 
 
-def entries(room: Any, due: ColumnElement[bool], now: Any = None) -> Select[Any]:
+def entries(room: Any, due: ColumnElement[bool], now: Any) -> Select[Any]:
     """The notifications of one room that are due and shown."""
     return (
         select(
@@ -131,20 +253,3 @@ def entries(room: Any, due: ColumnElement[bool], now: Any = None) -> Select[Any]
         .where(_posting.room == room, due)
         .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=now))
     )
-
-
-def _says(wanted: InboxFilter) -> list[ColumnElement[bool]]:
-    """What the filter asks of the notification itself."""
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.type is not None:
-        conditions.append(_notification.type == wanted.type)
-    if wanted.level is not None:
-        conditions.append(_notification.level == wanted.level.value)
-    if wanted.q is not None:
-        conditions.append(
-            or_(
-                _notification.title.icontains(wanted.q, autoescape=True),
-                _notification.content.icontains(wanted.q, autoescape=True),
-            )
-        )
-    return conditions

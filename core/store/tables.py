@@ -155,6 +155,13 @@ posting = Table(
     Index(None, "notification_id"),
     Index(None, "room", "notification_id"),
     Index(None, "room", "thread", "offset"),
+    Index(
+        "ix_posting_room_notification_id_single",
+        "room",
+        "notification_id",
+        sqlite_where=text("thread IS NULL"),
+        postgresql_where=text("thread IS NULL"),
+    ),
 )
 
 room_thread = Table(
@@ -163,10 +170,12 @@ room_thread = Table(
     _room(primary_key=True),
     Column("thread", String(200), primary_key=True),
     Column("last_offset", BigInteger, nullable=False),
+    _id("notification_id", nullable=False),
     Column("open", Boolean, nullable=False),
     _id("settled_by_id"),
     Column("settled_by_name", Text),
     Index(None, "room", "open", "last_offset"),
+    Index(None, "room", "notification_id"),
 )
 
 receipt = Table(

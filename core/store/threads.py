@@ -7,7 +7,7 @@ the first settle posting after it.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from core.domain.notifications import Actor, Draft, Kind, Posting
 from core.store import tables
@@ -18,13 +18,15 @@ from core.store.rows import AnyRow, amendment_from_json
 _posting = tables.posting.c
 _notification = tables.notification.c
 _thread = tables.room_thread.c
-_STATE = ("last_offset", "open", "settled_by_id", "settled_by_name")
+_SETTLED = ("open", "settled_by_id", "settled_by_name")
+_NEWEST = ("last_offset", "notification_id")
 
 
 def _save_newest(dialect: str) -> Insert:
     statement = insert_on(dialect, tables.room_thread)
     return statement.on_conflict_do_update(
-        index_elements=["room", "thread"], set_={name: statement.excluded[name] for name in _STATE}
+        index_elements=["room", "thread"],
+        set_={name: statement.excluded[name] for name in (*_NEWEST, *_SETTLED)},
     )
 
 
@@ -43,6 +45,7 @@ def thread_row(draft: Draft, posting: Posting) -> dict[str, Any]:
         "room": posting.room,
         "thread": posting.thread,
         "last_offset": posting.offset if draft.kind is Kind.NOTIFICATION else 0,
+        "notification_id": draft.notification_id,
         "open": not settles,
         "settled_by_id": by.id if by else None,
         "settled_by_name": by.name if by else None,
@@ -58,7 +61,8 @@ def save_threads(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
         if row["last_offset"]:
             last[key] = row
         elif not row["open"] and (known is None or known["open"]):
-            last[key] = row | {"last_offset": known["last_offset"] if known else 0}
+            newest = {name: known[name] for name in _NEWEST} if known else {"last_offset": 0}
+            last[key] = row | newest
     if notifications := [row for row in last.values() if row["last_offset"]]:
         _SAVE_NEWEST.each(connection, notifications)
     for row in last.values():
@@ -66,7 +70,7 @@ def save_threads(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
             connection.execute(
                 update(tables.room_thread)
                 .where(_thread.room == row["room"], _thread.thread == row["thread"], _thread.open)
-                .values({name: row[name] for name in _STATE[1:]})
+                .values({name: row[name] for name in _SETTLED})
             )
 
 
@@ -80,11 +84,10 @@ def fall_back(connection: Connection, retracted: Sequence[Draft]) -> None:
     rooms = {room for draft in retracted if draft.thread for room in draft.rooms}
     if not rooms:
         return
-    at_newest = and_(_posting.room == _thread.room, _posting.offset == _thread.last_offset)
     fallen = connection.execute(
-        select(_thread.room, _thread.thread)
-        .join(tables.posting, at_newest)
-        .where(among(connection, _posting.notification_id, ids), among(connection, _thread.room, rooms))
+        select(_thread.room, _thread.thread).where(
+            among(connection, _thread.notification_id, ids), among(connection, _thread.room, rooms)
+        )
     ).all()
     for room, thread in fallen:
         here = (_thread.room == room, _thread.thread == thread)
@@ -98,6 +101,7 @@ def fall_back(connection: Connection, retracted: Sequence[Draft]) -> None:
             .where(*here)
             .values(
                 last_offset=newest.offset,
+                notification_id=newest.notification_id,
                 open=open_,
                 settled_by_id=by.id if by else None,
                 settled_by_name=by.name if by else None,
@@ -107,7 +111,13 @@ def fall_back(connection: Connection, retracted: Sequence[Draft]) -> None:
 
 def _newest_standing(connection: Connection, room: str, thread: str) -> AnyRow | None:
     return connection.execute(
-        select(_posting.offset, _notification.settles, _notification.actor_id, _notification.actor_name)
+        select(
+            _posting.offset,
+            _posting.notification_id,
+            _notification.settles,
+            _notification.actor_id,
+            _notification.actor_name,
+        )
         .join(tables.notification, _notification.id == _posting.notification_id)
         .where(_posting.room == room, _posting.thread == thread, _posting.kind == Kind.NOTIFICATION.value)
         .where(_notification.retracted_at.is_(None))
