@@ -83,6 +83,7 @@ async def test_one_is_read_and_archived_and_put_back(open_page, admin: Caller):
     await counted(page, all=1, unread=1, archived=1)
     await toasts(page, "Archived").get_by_role("button", name="Undo").click()
     await counted(page, all=2, unread=2, archived=0)
+    await expect(toasts(page, "Archived")).to_have_count(0)
     await row(page, "the first").hover()
     await row(page, "the first").get_by_role("button", name="Archive").click()
     await toasts(page, "Archived").get_by_role("button", name="Close").click()

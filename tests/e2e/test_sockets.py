@@ -75,7 +75,7 @@ REFUSED = {
     "another audience": ({"token": token(claims={"aud": "others"})}, "token_invalid"),
     "another issuer": ({"token": token(claims={"iss": "others"})}, "token_invalid"),
     "a refresh token": ({"token": token(claims={"use": "refresh"})}, "token_invalid"),
-    "a token not valid yet": ({"token": token(claims={"nbf": int(time.time()) + 600})}, "token_invalid"),
+    "a token not valid yet": ({"token": token(claims={"nbf": int(time.time()) + 86_400})}, "token_invalid"),
     "an expired token": ({"token": token(claims={"exp": 1_000_000_000})}, "token_expired"),
     "nobody's token": ({"token": token(claims={"sub": "999"})}, "token_revoked"),
 }
