@@ -44,6 +44,8 @@ export default defineConfig({
   test: {
     environment: "happy-dom",
     include: ["test/**/*.test.ts"],
+    // No test leaves anything behind that another could trip over: modules and the document are loaded once.
+    isolate: false,
     server: { deps: { inline: ["element-plus"] } },
   },
 });

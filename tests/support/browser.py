@@ -19,7 +19,8 @@ from playwright.async_api import (
 from tests.support.processes import ROOT
 from tests.support.stage import PASSWORD
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

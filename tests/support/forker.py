@@ -17,7 +17,14 @@ import sys
 from typing import Any
 
 _MAINS = ("server.__main__", "clients.python.__main__")
-_LATER = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.asyncpg", "tests.support.store")
+_LATER = (
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "pydantic.functional_validators",  # and what follows: typer's, at the first command
+    "pydantic.fields",
+    "pydantic.type_adapter",
+    "tests.support.store",
+)
 _MAX_REQUEST_BYTES = 65_536
 
 
