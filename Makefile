@@ -48,7 +48,7 @@ web: $(WEB_BUILT) ## Build the web client, which the server shows at /.
 
 .PHONY: test
 test: .venv/dev services $(JS_TESTS_INSTALLED) $(WEB_BUILT) $(EXAMPLES_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
-	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: model
 model: .venv/dev services ## Hold delivery against its model at length: 500 histories on each database.

@@ -1,14 +1,17 @@
 """Tasks as they come from the database."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import BigInteger, Connection, Select, select
 
 from core.domain.notifications import Actor
 from core.domain.tasks import Task, TaskState
 from core.store import tables
+from core.store.dialects import rows_table, rows_values
 from core.store.rows import AnyRow
+from core.store.whole import rows_of
 
 _task = tables.task.c
 _user = tables.user.c
@@ -23,7 +26,26 @@ def tasks_of(connection: Connection, statement: Select[Any]) -> list[Task]:
 
 def tasks_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, Task]:
     """The tasks that there are, by id."""
-    return {task.id: task for task in tasks_of(connection, TASKS.where(_task.id.in_(ids)))}
+    dialect = connection.dialect.name
+    rows = rows_of(connection, _by_id(dialect), ids_values(dialect, ids)) if ids else ()
+    return {row.id: task_from_row(row) for row in rows}
+
+
+_ID = {"id": BigInteger}
+
+
+def ids_values(dialect: str, ids: Sequence[int]) -> dict[str, Any]:
+    return rows_values(dialect, "wanted", _ID, ((id_,) for id_ in ids))
+
+
+def wanted_ids(dialect: str) -> Select[Any]:
+    """The ids of `ids_values`, for statements that are built once."""
+    return select(rows_table(dialect, "wanted", _ID).c.id)
+
+
+@cache
+def _by_id(dialect: str) -> Select[Any]:
+    return TASKS.where(_task.id.in_(wanted_ids(dialect)))
 
 
 def task_from_row(row: AnyRow) -> Task:

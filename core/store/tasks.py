@@ -1,7 +1,7 @@
 """Tasks on SQL: lists, audit trails, and how much work waits."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Select, and_, func, literal, or_, select
@@ -20,8 +20,9 @@ from core.domain.tasks import (
 from core.store import tables
 from core.store.database import Database
 from core.store.rows import AnyRow
-from core.store.task_rows import TASKS, person_of, state_of, tasks_by_id, tasks_of
+from core.store.task_rows import TASKS, ids_values, person_of, state_of, tasks_by_id, tasks_of, wanted_ids
 from core.store.waiting import is_one_statement, waiting_of_many
+from core.store.whole import rows_of
 
 _task = tables.task.c
 _event = tables.task_event.c
@@ -92,11 +93,18 @@ def last_events(connection: Connection, ids: Sequence[int]) -> dict[int, TaskEve
     """The newest line of each task's audit trail, by the task's id."""
     if not ids:
         return {}
-    newest = select(func.max(_event.id)).where(_event.task_id.in_(ids)).group_by(_event.task_id)
-    rows = connection.execute(_events().where(_event.id.in_(newest)))
+    dialect = connection.dialect.name
+    rows = rows_of(connection, _last_events(dialect), ids_values(dialect, ids))
     return {row.task_id: _event_from_row(row) for row in rows}
 
 
+@cache
+def _last_events(dialect: str) -> Select[Any]:
+    of_task = _event.task_id.in_(wanted_ids(dialect))
+    return _events().where(_event.id.in_(select(func.max(_event.id)).where(of_task).group_by(_event.task_id)))
+
+
+@cache
 def _events() -> Select[Any]:
     actor, given_to = tables.user.alias("actor"), tables.user.alias("given_to")
     return (
