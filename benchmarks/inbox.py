@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from benchmarks.filling import AT, HEAD, NOTIFICATIONS, SERIES, fill
 from benchmarks.stands import Stand
-from core.domain.inbox import Receipt
+from core.domain.inbox import InboxFilter, Receipt
 from core.domain.principals import User
 from core.services.budget import Budget
 from core.services.counters import CounterService
@@ -50,6 +50,9 @@ def p50_of(name: str) -> str:
 
 
 MISSED_THREADS = f"inbox: {THREADS} threads missed, of {SIZES[-1]:,} postings"
+JOBS = SIZES[-1] // 5
+PAGE = f"inbox: first page of {SIZES[-1]:,} postings in {JOBS:,} threads"
+NUMBERS = f"inbox: numbers of {SIZES[-1]:,} postings in {JOBS:,} threads"
 SUMMARY = f"inbox: summary, {MISSED:,} missed, {TASKS:,} tasks"
 
 
@@ -70,6 +73,8 @@ async def _measure(url: str, seconds: float) -> dict[str, float]:
                 ask = partial(_unread, database, _person(case), f"project:{room}-{size}", expected)
                 values |= await _times(unread(case, size), ask, seconds / len(CASES))
         values |= await _times(MISSED_THREADS, partial(_missed, database), seconds / len(CASES))
+        values |= await _times(PAGE, partial(_page, database), seconds / len(CASES))
+        values |= await _times(NUMBERS, partial(_numbers, database), seconds / len(CASES))
         return values | await _times(SUMMARY, partial(_summary, database), seconds)
     finally:
         await database.close()
@@ -90,6 +95,18 @@ async def _missed(database: Database) -> None:
     _, missed = await SqlInbox(database).since(_person("five living threads"), (room,), {})
     if missed.total != _NEWEST:
         raise RuntimeError(f"{missed.total} were missed, {_NEWEST} should be.")
+
+
+async def _page(database: Database) -> None:
+    page = await SqlInbox(database).page("worker", (_JOBS_ROOM,), InboxFilter(archived=False), None, 30)
+    if len(page.items) != 30 or page.items[0].offset != SIZES[-1]:
+        raise RuntimeError(f"The first page has {len(page.items)} items.")
+
+
+async def _numbers(database: Database) -> None:
+    counts = await SqlInbox(database).counts("worker", (_JOBS_ROOM,))
+    if (counts.all, counts.todo, counts.archived) != (100, 100, 0):
+        raise RuntimeError(f"The numbers are {counts}.")
 
 
 async def _summary(database: Database) -> None:
@@ -140,6 +157,9 @@ async def _fill(database: Database) -> None:
             if runs is not None:
                 marked = _READ.format(runs=runs, read=read)
                 await fill(database, size, marked, user=_person(case), room=name, size=size)
+    await fill(database, SIZES[-1], _JOBS_POSTINGS, HEAD, room=_JOBS_ROOM)
+    await fill(database, JOBS, _JOBS_THREADS, room=_JOBS_ROOM)
+    await fill(database, 1, _MEMBERSHIP, user="worker", room=_JOBS_ROOM)
     for number, project in enumerate(PROJECTS):
         room = f"project:{project}"
         await fill(database, MISSED // len(PROJECTS), _EVERY_FIFTH, HEAD, room=room, number=number)
@@ -180,6 +200,20 @@ _ROOM_THREADS = f"""
     SELECT p.room, p.thread, p."offset", p.notification_id, true
     FROM series JOIN posting AS p ON p.room = CAST(:room AS text) AND p."offset" = :size - n + 1
 """  # noqa: S608 - of constants
+_JOBS_ROOM = "project:jobs"
+_JOBS_POSTINGS = f"""
+    INSERT INTO posting (room, "offset", kind, notification_id, thread, members, created_at)
+    {SERIES}
+    SELECT CAST(:room AS text), n, 'notification', {_HALF}, 'job:' || CAST((n + 4) / 5 AS text), 0, {AT}
+    FROM series
+"""  # noqa: S608 - of constants
+_JOBS_THREADS = f"""
+    INSERT INTO room_thread (room, thread, last_offset, notification_id, open)
+    {SERIES}
+    SELECT p.room, p.thread, p."offset", p.notification_id, n % 50 = 0
+    FROM series JOIN posting AS p ON p.room = CAST(:room AS text) AND p."offset" = n * 5
+"""  # noqa: S608 - of constants
+"""Five entries a thread, one thread of fifty still open."""
 _MEMBERSHIP = "INSERT INTO membership (user_id, room, since, changed) VALUES (:user, :room, 0, 0)"
 _READ = f"""
     INSERT INTO receipt (user_id, room, receipt, first, last, at)

@@ -86,8 +86,9 @@ Everything is stored durably (SQLite with `synchronous=FULL`, PostgreSQL with `f
   stores nothing.
 - *latency* is from just before the POST until the notification is on a listener's WebSocket.
 - *inbox* is the store's port: what one person has not read in a room of that many postings, half of them updates or all
-  of five threads, by how they read the rest; what somebody missed who knows none of five threads; and the whole summary
-  of a person in five rooms. The goals are a p99 under 5 ms that grows less than twofold from 1,000 postings to
+  of five threads, by how they read the rest; what somebody missed who knows none of five threads; the newest thirty rows
+  and the numbers on the tabs, of a room in which each fiftieth thread is open; and the whole summary of a person in five
+  rooms. The goals are a p99 under 5 ms that grows less than twofold from 1,000 postings to
   1,000,000, and under 20 ms.
 - *retention* is the log's port again, at a steady rate into a room of 1,000,000 old postings and another one, in turns
   with and without the pruning job at work. The goal is a p99 of less than twice the normal one.

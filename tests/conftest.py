@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +11,12 @@ from tests.support.postgres import PostgresCluster
 from tests.support.processes import ServerProcess, left_running
 from tests.support.redis_server import RedisServer
 from tests.support.stage import demo_server, load_demo
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is looked for in what tests make, and not each time in all that they have imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
