@@ -151,7 +151,9 @@ class _Rows:
         notification_id = table.c.notification_id
         older = [notification_id < bindparam("before", type_=String)] if self.shape.before else []
         entry = (table.c.room, offset.label("offset"), table.c.thread, notification_id, _notification.type)
-        found = select(*entry).join_from(table, tables.notification, _notification.id == notification_id)
+        content = (tables.notification, _notification.id == notification_id)
+        # A subquery left of an outer join is read by SQLite row by row, as far as it is asked to.
+        found = select(*entry).join_from(table, *content, isouter=isinstance(table, Subquery))
         return found.where(is_shown(now=NOW), *self._says(), *older)
 
     def _says(self) -> list[ColumnElement[bool]]:

@@ -50,6 +50,13 @@ def test_what_is_to_do_begins_with_the_threads_that_are_open(sqlite_url):
     assert OPEN_RUN in plan
 
 
+def test_what_is_to_do_is_counted_no_further_than_to_the_limit(sqlite_url):
+    plan = how_found(sqlite_url, replace(ALL, todo=True, archived=False, counted=True))
+
+    assert "MATERIALIZE" not in plan
+    assert SORTED not in plan
+
+
 def test_the_history_of_a_thread_is_found_by_the_thread(sqlite_url):
     plan = how_found(sqlite_url, replace(ALL, by=frozenset({"thread"})))
 
