@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -201,16 +201,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-_SESSION = {"jit": "off"}
-"""What PostgreSQL compiles takes seconds, and what is asked here runs for milliseconds, however much it expects to find."""
-
-
 class _PostgresDatabase:
     """PostgreSQL over asyncpg: a small pool, every statement with a deadline."""
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, settings: dict[str, str]) -> None:
+    def __init__(self, url: str, settings: Mapping[str, str]) -> None:
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=5,
@@ -219,11 +215,12 @@ class _PostgresDatabase:
             connect_args={
                 "timeout": STATEMENT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S,
-                "server_settings": _SESSION | settings,
+                "server_settings": dict(settings),
             },
             json_serializer=dumps,
             json_deserializer=orjson.loads,
         )
+        _compile_nothing(self._engine.sync_engine)
         _ping_after_idling(self._engine.sync_engine)
         # Of single statements each has a snapshot of its own: BEGIN and COMMIT would be two more round trips.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -249,6 +246,16 @@ class _PostgresDatabase:
         with _mapped_errors():
             async with engine.connect() as connection:
                 return await connection.run_sync(work)
+
+
+def _compile_nothing(engine: Engine) -> None:
+    """What PostgreSQL compiles just in time takes it seconds, and what is asked here runs for milliseconds, however much it
+    expects to find. Not a setting of the start: poolers refuse those that they do not know.
+    """
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.run_async(lambda driver: driver.execute("SET jit = off"))
 
 
 def _ping_after_idling(engine: Engine) -> None:

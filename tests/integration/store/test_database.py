@@ -30,3 +30,8 @@ async def test_work_that_raises_leaves_nothing(database):
     with pytest.raises(KeyError):
         await database.write(add_and_fail)
     assert await scalar(database, "SELECT count(*) FROM inbox") == 0
+
+
+async def test_postgresql_compiles_nothing_just_in_time(postgres_url):
+    async with opened(postgres_url) as database:
+        assert await scalar(database, "SHOW jit") == "off"
