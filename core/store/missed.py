@@ -31,7 +31,6 @@ from core.store.dialects import joined
 from core.store.due import NOW, has_receipt, is_shown, unions
 from core.store.each import Each, Row
 from core.store.items import items
-from core.store.places import entries
 from core.store.reading import Gaps
 from core.store.whole import rows_of
 
@@ -209,7 +208,14 @@ def _kinds_of_news(window: Row) -> tuple[Select[Any], ...]:
 
     Threads are found by where they stand: of a million entries of a few of them, all but the newest are old.
     """
-    entry = entries(window["room"], _posting.offset.between(window["first"], window["last"]), NOW)
+    entry = (
+        select(
+            _posting.room, _posting.offset, _posting.notification_id, _notification.type, _notification.urgent
+        )
+        .join(tables.notification, _notification.id == _posting.notification_id)
+        .where(_posting.room == window["room"], _posting.offset.between(window["first"], window["last"]))
+        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=NOW))
+    )
     # All of the first are NULL, which PostgreSQL does not take for one value when it looks for an index.
     single = entry.where(_posting.thread.is_(None)).order_by(_posting.thread.desc(), _posting.offset.desc())
     standing = (

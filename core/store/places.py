@@ -198,17 +198,9 @@ class _Rows:
             conditions.append(unread if self.shape.unread else ~unread)
         if self.shape.archived is not None:
             unarchived = places(entry, lacks=Receipt.ARCHIVED)
-            conditions += [*self._archived_here(entry), ~unarchived] if self.shape.archived else [unarchived]
+            archived_here = has_receipt(_USER_ID, Receipt.ARCHIVED, entry)
+            conditions += [archived_here, ~unarchived] if self.shape.archived else [unarchived]
         return conditions
-
-    def _archived_here(self, entry: Subquery) -> list[ColumnElement[bool]]:
-        """What is archived everywhere is so here: quickly asked, and where nothing is archived nothing is looked at."""
-        receipt = tables.receipt.c
-        anything = select(receipt.first).where(
-            receipt.user_id == _USER_ID, receipt.receipt == Receipt.ARCHIVED.value
-        )
-        here = anything.where(self._is_mine(receipt.room)).limit(1)
-        return [exists(here.correlate(None)), has_receipt(_USER_ID, Receipt.ARCHIVED, entry)]
 
     def _is_mine(self, room: ColumnElement[str]) -> ColumnElement[bool]:
         return among_named(self.dialect, room, "rooms")
@@ -243,15 +235,3 @@ class _Rows:
             .where(self._is_mine(_standing.c.room), is_due(_USER_ID, _place))
             .correlate(entry)
         )
-
-
-def entries(room: Any, due: ColumnElement[bool], now: Any) -> Select[Any]:
-    """The notifications of one room that are due and shown."""
-    return (
-        select(
-            _posting.room, _posting.offset, _posting.notification_id, _notification.type, _notification.urgent
-        )
-        .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_posting.room == room, due)
-        .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=now))
-    )
