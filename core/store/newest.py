@@ -94,26 +94,36 @@ def receipts_for(wanted: InboxFilter) -> tuple[Receipt, ...]:
     """What has to be known of the person's reading to list these rows."""
     if wanted.unread:
         return (Receipt.READ,)
-    return (Receipt.ARCHIVED,) if wanted.archived else ()
+    return () if wanted.archived is None else (Receipt.ARCHIVED,)
 
 
 def _where_to_look(connection: Connection, reading: Reading, wanted: InboxFilter) -> Mapping[str, Runs]:
     """The runs outside of which no such row has a place that it would be found by.
 
     What is unread lacks the receipt somewhere, and a thread is unread only where it is open; what is archived has the
-    receipt everywhere.
+    receipt everywhere. What is not archived lacks it somewhere, but its row may be elsewhere: long runs, which are walked
+    by rows, have to be walked whole.
     """
     if wanted.unread:
-        gaps = reading.gaps[Receipt.READ]
-        heads = _heads(connection, reading.due)
-        return {
-            room: runs.intersect((*gaps.known.get(room, ()), *gaps.below.get(room, ())), ((1, head),))
-            for room, head in heads.items()
-        }
+        return _gaps(connection, reading, Receipt.READ)
     if wanted.archived:
         known = reading.gaps[Receipt.ARCHIVED].known
         return {room: runs.subtract(due, known.get(room, ())) for room, due in reading.due.items()}
+    if wanted.archived is False and wanted.thread is None:
+        gaps = _gaps(connection, reading, Receipt.ARCHIVED)
+        if not any(map(_is_long, run_rows(gaps))):
+            return gaps
     return reading.due
+
+
+def _gaps(connection: Connection, reading: Reading, receipt: Receipt) -> dict[str, Runs]:
+    """Where postings may lack the receipt, up to the heads."""
+    gaps = reading.gaps[receipt]
+    heads = _heads(connection, reading.due)
+    return {
+        room: runs.intersect((*gaps.known.get(room, ()), *gaps.below.get(room, ())), ((1, head),))
+        for room, head in heads.items()
+    }
 
 
 def _heads(connection: Connection, rooms: Iterable[str]) -> dict[str, int]:

@@ -67,7 +67,7 @@ class Shape:
         return self.long and "thread" not in self.by
 
     @property
-    def open_only(self) -> bool:
+    def is_open_only(self) -> bool:
         """Whether of threads only open ones can pass."""
         return bool(self.todo or self.unread)
 
@@ -94,7 +94,8 @@ class _Rows:
             entry = self._entries(run, tables.posting, _posting.thread == bindparam("thread", type_=String))
             unread = and_(self._sent(entry, lacks=Receipt.READ), self._stands(entry, _standing.c.open))
             return (self._newest(entry, run, *self._waits(entry), *self._filters(entry, self._sent, unread)),)
-        threads = self._open_threads(run) if self.shape.open_only else self._threads(run)
+        few = self.shape.is_open_only or not self.shape.long
+        threads = self._threads_anywhere(run) if few else self._threads(run)
         if self.shape.todo:
             return (threads,)
         single = self._entries(run, tables.posting, _WITHOUT_THREAD[self.shape.long])
@@ -111,21 +112,25 @@ class _Rows:
         filters = self._filters(entry, self._stands, unread)
         return self._newest(entry, run, ~newer_elsewhere, *self._waits(entry), *filters)
 
-    def _open_threads(self, run: FromClause) -> Select[Any]:
-        """What only open threads can be begins with them, wherever their row is: they are few beside those that once were."""
+    def _threads_anywhere(self, run: FromClause) -> Select[Any]:
+        """Threads that stand in the run, wherever their row is: those of a short run, or those that are open, which are few
+        beside those that once were.
+        """
         newest = self._standing(tables.room_thread, func.max(_standing.c.notification_id)).scalar_subquery()
-        open_ = (
+        is_open = _thread.open if self.shape.is_open_only else _thread.open.in_((true(), false()))
+        here = (
             select(
                 _thread.room, _thread.last_offset, _thread.thread, newest.label(_thread.notification_id.key)
             )
-            .where(_thread.room == run.c.room, _thread.open)
+            .where(_thread.room == run.c.room, is_open)
             .where(_thread.last_offset.between(run.c.first, run.c.last))
         )
-        standing = open_.correlate(run).offset(0).subquery("standing_open")
+        standing = here.correlate(run).offset(0).subquery("standing_here")
         entry = self._shown(standing, standing.c.last_offset).offset(0).subquery("entry")
         unread = self._stands(entry, _standing.c.open, lacks=Receipt.READ)
         filters = self._filters(entry, self._stands, unread)
-        return self._newest(entry, None, *self._waits(entry), *filters)
+        has_row = entry.c.notification_id.is_not(None)
+        return self._newest(entry, None, has_row, *self._waits(entry), *filters)
 
     def _entries(self, run: FromClause, table: Table, *conditions: ColumnElement[bool]) -> Subquery:
         """What is posted, or the threads that stand in the room of the run, if it is shown.
@@ -143,8 +148,6 @@ class _Rows:
             found = found.order_by(table.c.notification_id.desc())
         else:
             found = found.where(offset.between(run.c.first, run.c.last))
-            if not is_posted:
-                found = found.where(_thread.open.in_((true(), false())))
         return found.correlate(run).offset(0).subquery("entry")
 
     def _shown(self, table: FromClause, offset: ColumnElement[int]) -> Select[Any]:

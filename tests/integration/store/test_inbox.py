@@ -122,6 +122,28 @@ async def test_expired_and_retracted_are_hidden_everywhere(inbox, log):
         assert await inbox.item("1", ROOMS, hidden.notification.id) is None
 
 
+async def test_a_thread_of_which_nothing_is_left_to_see_where_one_was_is_no_row(inbox, log, database):
+    await publish(log, "role:reviewer", thread="task:1", expires_at=clock.now() - timedelta(seconds=1))
+    await join(database, "1", "role:reviewer", 0, 1)
+
+    page = await inbox.page("1", ("role:reviewer",), ALL, None, 100)
+
+    assert page.items == ()
+
+
+@pytest.mark.parametrize("long", [2, 1_000])
+async def test_a_thread_archived_in_the_room_of_its_row_alone_is_not_archived(inbox, log, monkeypatch, long):
+    monkeypatch.setattr("core.store.newest._LONG", long)
+    await publish(log, "project:1", thread="task:1")
+    others = [(await publish(log, "project:1")).notification.id for _ in range(3)]
+    newest = await publish(log, "user:1", thread="task:1")
+
+    await log.commit(mark("1", Receipt.ARCHIVED, {"user:1": ((1, 1),)}))
+
+    assert await ids(inbox, InboxFilter(archived=False)) == [newest.notification.id, *reversed(others)]
+    assert await ids(inbox, InboxFilter(archived=True)) == []
+
+
 async def test_giving_a_receipt_gives_what_it_includes_and_taking_it_takes_what_includes_it(inbox, log):
     nid = (await publish(log, "user:1")).notification.id
 
