@@ -101,15 +101,15 @@ def _where_to_look(connection: Connection, reading: Reading, wanted: InboxFilter
     """The runs outside of which no such row has a place that it would be found by.
 
     What is unread lacks the receipt somewhere, and a thread is unread only where it is open; what is archived has the
-    receipt everywhere. What is not archived lacks it somewhere, but its row may be elsewhere: long runs, which are walked
-    by rows, have to be walked whole.
+    receipt everywhere. What is not archived lacks it somewhere, but its row may be elsewhere, and so may be
+    what is open of it: long runs, which are walked by rows, have to be walked whole, and so has what is to do.
     """
     if wanted.unread:
         return _gaps(connection, reading, Receipt.READ)
     if wanted.archived:
         known = reading.gaps[Receipt.ARCHIVED].known
         return {room: runs.subtract(due, known.get(room, ())) for room, due in reading.due.items()}
-    if wanted.archived is False and wanted.thread is None:
+    if wanted.archived is False and wanted.thread is None and not wanted.todo:
         gaps = _gaps(connection, reading, Receipt.ARCHIVED)
         if not any(map(_is_long, run_rows(gaps))):
             return gaps

@@ -144,6 +144,16 @@ async def test_a_thread_archived_in_the_room_of_its_row_alone_is_not_archived(in
     assert await ids(inbox, InboxFilter(archived=True)) == []
 
 
+async def test_what_is_to_do_may_be_open_in_one_room_and_not_archived_in_another(inbox, log):
+    sent = await publish(log, "project:1", "user:1", thread="task:1")
+    await log.commit(unit(amendment(Kind.SETTLE, sent.notification.id, "project:1", thread="task:1")))
+
+    await log.commit(mark("1", Receipt.ARCHIVED, {"user:1": ((1, 1),)}))
+
+    assert await ids(inbox, InboxFilter(archived=False, todo=True)) == [sent.notification.id]
+    assert (await inbox.counts("1", ROOMS)).todo == 1
+
+
 async def test_giving_a_receipt_gives_what_it_includes_and_taking_it_takes_what_includes_it(inbox, log):
     nid = (await publish(log, "user:1")).notification.id
 
