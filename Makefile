@@ -5,6 +5,9 @@ PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
 WITH_VENV := PATH="$$PWD/.venv/bin:$$PATH"
 UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11
 
+# One more than there are processors, for tests wait, too. Each has services and a browser of its own, hence the limit.
+WORKERS = $(shell processors=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((processors < 7 ? processors + 1 : 8)))
+
 JS_TESTS := tests/e2e/js
 JS_TESTS_INSTALLED := $(JS_TESTS)/node_modules/.package-lock.json
 JS_CLIENT := clients/js
@@ -48,7 +51,7 @@ web: $(WEB_BUILT) ## Build the web client, which the server shows at /.
 
 .PHONY: test
 test: .venv/dev services $(JS_TESTS_INSTALLED) $(WEB_BUILT) $(EXAMPLES_INSTALLED) ## Run the tests; ARGS="tests/unit -k rooms" chooses some.
-	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(WITH_VENV) PYTHONDONTWRITEBYTECODE= python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: model
 model: .venv/dev services ## Hold delivery against its model at length: 500 histories on each database.

@@ -36,6 +36,13 @@ async def greeted(page: Page) -> None:
     await expect(toasts(page)).to_have_count(0)
 
 
+async def close_toasts(page: Page) -> None:
+    """Close all there are by now."""
+    while await toasts(page).count():
+        await page.keyboard.press("F8")
+        await page.keyboard.press("Escape")
+
+
 def connection(page: Page) -> Locator:
     return page.get_by_role("button", name=re.compile("^Connection|^连接状态"))
 

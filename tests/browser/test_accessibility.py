@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.browser.people import badge, connection, greeted, live, row, rows, toasts
+from tests.browser.people import badge, close_toasts, connection, greeted, live, row, rows, toasts
 from tests.support.browser import Faults, accessible, log_in, screenshot
 from tests.support.processes import ServerProcess
 from tests.support.stage import PASSWORD, Caller, logged_in
@@ -149,7 +149,7 @@ async def _toasts(walk: Walk, admin: Caller) -> None:
     await admin.publish("project:1:reviewer", **URGENT[language], urgent=True, level="warning")
     await expect(toasts(page)).to_have_count(3)
     await walk.see("toasts")
-    await _close_toasts(page)
+    await close_toasts(page)
 
 
 async def _work(admin: Caller, annotator: Caller, language: str) -> None:
@@ -176,7 +176,7 @@ async def _inbox(walk: Walk) -> None:
     await expect(rows(page)).to_have_count(7)
     await expect(page.get_by_role("tab").first).to_have_text(re.compile("7"), timeout=COUNTED_MS)
     await live(page)
-    await _close_toasts(page)
+    await close_toasts(page)
     await walk.see("inbox")
     await page.get_by_role("button", name=re.compile("^(Select|选择)$")).click()
     await rows(page).nth(1).get_by_role("checkbox").check()
@@ -245,12 +245,5 @@ async def _board(walk: Walk, admin: Caller) -> None:
     await walk.see("tasks-none")
     assert (await admin.call("POST", "tasks", {"project": "1", "title": first, "assignee": "3"}))[0] == 201
     await expect(page.get_by_role("link", name=first)).to_be_visible()
-    await _close_toasts(page)
+    await close_toasts(page)
     await walk.see("tasks-mine")
-
-
-async def _close_toasts(page: Page) -> None:
-    """However many there are by now."""
-    while await toasts(page).count():
-        await page.keyboard.press("F8")
-        await page.keyboard.press("Escape")

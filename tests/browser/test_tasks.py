@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, Route, expect
 
-from tests.browser.people import come_in, toasts
+from tests.browser.people import close_toasts, come_in, toasts
 from tests.support.browser import Faults
 from tests.support.stage import Caller, logged_in
 
@@ -89,6 +89,8 @@ async def test_a_request_to_skip_is_answered(open_page, admin: Caller):
     for title in ("Too dark", "Dark"):
         await annotator.get_by_role("button", name=f"Ask to skip: {title}").click()
         await annotator.get_by_role("dialog").get_by_role("button", name="Ask to skip").click()
+    await expect(toasts(reviewer, "“Dark”")).to_be_visible()
+    await close_toasts(reviewer)  # they lie over the buttons, and stay under a pointer that comes to them
 
     await section(reviewer, "Skip requests").get_by_role("button", name="Let it be skipped: Too dark").click()
     await section(reviewer, "Skip requests").get_by_role("button", name="Refuse the skip: Dark").click()

@@ -4,6 +4,7 @@ A request is one packet: the program as JSON, and three files: its standard outp
 on which its process id is told, and later how it ended.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -14,7 +15,10 @@ import selectors
 import signal
 import socket
 import sys
-from typing import Any
+import threading
+from typing import Any, NoReturn
+
+from tests.support.passwords import hash_quickly
 
 _MAINS = ("server.__main__", "clients.python.__main__")
 _LATER = (
@@ -31,6 +35,7 @@ _MAX_REQUEST_BYTES = 65_536
 def import_programs() -> None:
     for module in (*_MAINS, *_LATER):
         importlib.import_module(module)
+    hash_quickly()
     for module in _MAINS:
         del sys.modules[module]  # it runs anew in each program, as the one that is called __main__
     gc.collect()
@@ -69,15 +74,28 @@ def _tell_end(pidfd: int, pid: int, told: int) -> None:
     os.close(pidfd)
 
 
-def become(module: str, arguments: list[str], cwd: str, env: dict[str, str]) -> None:
-    """Run what `python -m module arguments` would, in that folder and environment."""
+def become(module: str, arguments: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
+    """Run what `python -m module arguments` would, in that folder and environment, and end as it would.
+
+    As in a fork of `multiprocessing`, only the interpreter is not taken apart at the end: that would touch, and so
+    copy, all that is shared.
+    """
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     sys.argv[1:] = arguments
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    code = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,15 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from aiohttp import ClientSession
-from argon2 import PasswordHasher
 
-from core.services.passwords import Passwords
 from server.app import administration, migrate_database
 from server.settings import Settings, read_settings
+from tests.support.passwords import QUICK_HASHER
 from tests.support.processes import SECRET_KEY, ServerProcess
 
 PASSWORD = "demo-password"
@@ -25,15 +23,6 @@ QUICK = {
     "RETRY_TRIES": "1000",
 }
 """Settings under which clients come back at once, so that tests need not wait."""
-
-
-class QuickPasswords(Passwords):
-    """Hashes that cost next to nothing to check: a hash says itself what it costs."""
-
-    _HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-
-    async def hash(self, password: str) -> str:
-        return self._HASHER.hash(password)
 
 
 def settings_for(database_url: str) -> Settings:
@@ -48,9 +37,10 @@ def load_demo(database_url: str) -> None:
     async def load() -> None:
         await migrate_database(settings)
         async with administration(settings) as operator:
-            await replace(operator, passwords=QuickPasswords()).load_demo()
+            await operator.load_demo()
 
-    asyncio.run(load())
+    with patch("core.services.passwords._hasher", QUICK_HASHER):
+        asyncio.run(load())
 
 
 def demo_server(database_url: str, folder: Path, **options: Any) -> ServerProcess:

@@ -10,6 +10,7 @@ async def test_only_the_password_is_the_password():
     passwords = Passwords()
     stored = await passwords.hash("right")
 
+    assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert stored != await passwords.hash("right")
     assert await passwords.verify(stored, "right")
     assert not await passwords.verify(stored, "wrong")
