@@ -1,9 +1,16 @@
-"""Long polling without losses: what an answer could not deliver goes back, what a request holds is read whole."""
+"""Long polling without losses: what an answer could not deliver goes back, what a request holds is read whole.
+
+Browsers, and some balancers, send a request again by themselves when a connection that they had used before breaks ahead
+of its answer, for it may have been closed while nobody used it; nothing tells their client that an answer was lost. What
+comes again is known by its `t`, and by that it comes over another connection: it gets the same answer, and what it brings
+is taken once.
+"""
 
 import asyncio
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Self
 
 from aiohttp import ClientError, web
 
@@ -32,12 +39,31 @@ class BadPoll(Exception):
         self.status = status
 
 
+class _Mark(NamedTuple):
+    """What a request is known by when it comes again."""
+
+    stamp: str | None
+    """The `t` of its query, by which a client of Engine.IO makes each of its requests another for caches."""
+    connection: object
+
+    @classmethod
+    def of(cls, request: web.Request) -> Self:
+        return cls(request.query.get("t"), request.protocol)
+
+    def is_again(self, other: "_Mark") -> bool:
+        return (
+            self.stamp is not None and self.stamp == other.stamp and self.connection is not other.connection
+        )
+
+
 class Polling:
     """The requests of one connection: one that waits for packets, and one that brings some."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: web.Request | None = None
+        self._answered: tuple[_Mark, list[OutgoingPacket]] | None = None
+        self._taken: tuple[_Mark, int] | None = None
         self._last_word: OutgoingPacket | None = None
         self._answering = asyncio.Lock()
         self._posting = False
@@ -52,11 +78,15 @@ class Polling:
     async def get(self, request: web.Request, headers: Iterable[tuple[str, str]]) -> web.StreamResponse:
         """Answer with what waits, or with the next packet that comes.
 
-        Raises `BadPoll` when another request waits already. One whose client has gone does not count, and takes nothing.
+        Raises `BadPoll` when another request waits already. One whose client has gone does not count, nor one that has
+        come again; and it takes nothing.
         """
-        if self._waiting is not None and not _has_gone(self._waiting):
+        waiting, mark = self._waiting, _Mark.of(request)
+        if waiting is not None and not _has_gone(waiting) and not mark.is_again(_Mark.of(waiting)):
             raise BadPoll(400, "There is a poll already.")
         self._waiting, self._last_word = request, None
+        if not self._lost(request):
+            self._answered = None
         self._connection.queue.stir()
         try:
             while self._must_wait(request):
@@ -73,16 +103,29 @@ class Polling:
                 self._waiting = None
 
     async def _answer(self, request: web.Request, headers: Iterable[tuple[str, str]]) -> web.StreamResponse:
-        packets = self._connection.queue.take(MAX_ANSWER_PACKETS, MAX_ANSWER_BYTES)
+        queue = self._connection.queue
+        queue.give_back(self._lost(request))
+        packets = queue.take(MAX_ANSWER_PACKETS, MAX_ANSWER_BYTES)
         body = _SEPARATOR.encode().join(packet.payload for packet in packets or [self._last_word or NOOP])
         response = web.Response(
             body=body, content_type="text/plain", charset="utf-8", headers=(*_HEADERS, *headers)
         )
         if self._connection.is_leaving:
             response.force_close()
-        if not await _arrives(request, response):
-            self._connection.queue.give_back(packets)
+        if await _arrives(request, response):
+            self._answered = (_Mark.of(request), packets)
+            queue.stir()
+        else:
+            self._answered = None
+            queue.give_back(packets)
         return response
+
+    def _lost(self, request: web.Request) -> list[OutgoingPacket]:
+        """What the last answer held, if this is the request of that again."""
+        if self._answered is None:
+            return []
+        mark, packets = self._answered
+        return packets if mark.is_again(_Mark.of(request)) else []
 
     def _must_wait(self, request: web.Request) -> bool:
         return (
@@ -91,6 +134,7 @@ class Polling:
             and self._connection.queue.empty()
             and not self._connection.upgrading
             and not self._connection.ending
+            and not self._lost(request)
         )
 
     async def post(self, request: web.Request, max_bytes: int) -> None:
@@ -99,11 +143,15 @@ class Polling:
             raise BadPoll(400, "There is a request already.")
         self._posting = True
         try:
-            for content in _split(await _read(request, max_bytes)):
+            body, mark = await _read(request, max_bytes), _Mark.of(request)
+            if self._taken is not None and self._taken[0].is_again(mark) and self._taken[1] == hash(body):
+                return
+            for content in _split(body):
                 await self._intake.admit()
                 await self._connection.receive(content)
                 if self._connection.ending:
                     break
+            self._taken = (mark, hash(body))
         except ValueError as error:
             raise BadPoll(400, "Not a payload of packets.") from error
         except Flood as error:

@@ -1,17 +1,20 @@
 """What a page says of its connection, and that it comes back: by itself, by hand, and in another tab."""
 
 import asyncio
+import itertools
 import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Request, expect
 
 from tests.browser.people import connection, live, row, toasts
 from tests.support.browser import Faults, accessible, log_in
 from tests.support.processes import ServerProcess
+from tests.support.proxy import TcpProxy
 from tests.support.stage import demo_server, logged_in
 
 UNREACHED = "ERR_CONNECTION_REFUSED|WebSocket connection to .* failed|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"
@@ -142,3 +145,35 @@ async def test_who_is_logged_out_elsewhere_is_led_to_the_login_and_back(open_pag
         await expect(one).to_have_url(re.compile("/login"))
     await log_in(page, "zhangsan")
     await expect(page).to_have_url(re.compile("/tasks"))
+
+
+_WITHOUT_WEBSOCKETS = """
+    window.WebSocket = class extends WebSocket {
+        constructor(url) { super(String(url).replace("/socket.io/", "/refused/")) }
+    }
+"""
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+async def test_an_answer_that_is_lost_on_its_way_is_given_again(
+    open_page, faults: Faults, sqlite_server: ServerProcess, number: int
+):
+    """Chromium sends a request again by itself, and tells nobody: whatever that poll brought is not missing."""
+    faults.allow(f"{UNREACHED}|status of 404")
+    async with TcpProxy(sqlite_server.url) as network:
+        page = await open_page(f"{network.url}/tasks")
+        await page.context.add_init_script(_WITHOUT_WEBSOCKETS)
+        await log_in(page, "zhangsan")
+        polls = itertools.count(1)
+
+        def lose(request: Request) -> None:
+            if "/socket.io/" in request.url and request.method == "GET" and next(polls) == number:
+                network.drop_replies(after=b"GET /socket.io/")
+
+        page.on("request", lose)
+        await page.goto(f"{network.url}/tasks")
+        await asyncio.wait_for(network.dropped.wait(), 10)
+        await live(page)
+        async with logged_in(sqlite_server.url, "admin") as admin:
+            await admin.publish("user:1", title="after that")
+        await expect(toasts(page, "after that")).to_have_count(1)

@@ -62,8 +62,8 @@ async def raw_poll(client: PollingClient) -> AsyncIterator[asyncio.StreamWriter]
         yield writer
 
 
-def _head(client: PollingClient, method: str, *headers: str) -> bytes:
-    path = f"/socket.io/?EIO=4&transport=polling&sid={client.sid}"
+def _head(client: PollingClient, method: str, *headers: str, stamp: str | None = None) -> bytes:
+    path = f"/socket.io/?EIO=4&transport=polling&sid={client.sid}" + (f"&t={stamp}" if stamp else "")
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
@@ -85,6 +85,56 @@ async def test_a_new_poll_takes_the_place_of_one_that_broke_off(client: PollingC
         await client.is_waiting()
         send(client, 1)
         assert await waiting == (200, *sent(1))
+
+
+async def test_a_poll_that_comes_again_over_another_connection_gets_its_answer_again(client: PollingClient):
+    send(client, 1, 2)
+    for last in (2, 3, 4):  # and what came since
+        async with connected(client) as (reader, writer):
+            writer.write(_head(client, "GET", stamp="a"))
+            assert await read_answer(reader) == sent(*range(1, last + 1))
+            send(client, last + 1)
+    async with connected(client) as (reader, writer):
+        writer.write(_head(client, "GET", stamp="b"))
+        assert await read_answer(reader) == sent(5)
+
+
+@pytest.mark.parametrize("stamp", [None, "a"])
+async def test_a_poll_on_the_same_connection_is_another_whatever_it_bears(
+    client: PollingClient, stamp: str | None
+):
+    async with connected(client) as (reader, writer):
+        for number in range(3):
+            send(client, number)
+            writer.write(_head(client, "GET", stamp=stamp))
+            assert await read_answer(reader) == sent(number)
+
+
+async def test_a_poll_that_comes_again_takes_the_place_of_the_one_that_waits(client: PollingClient):
+    async with connected(client) as (_, first), connected(client) as (reader, second):
+        first.write(_head(client, "GET", stamp="a"))
+        await client.is_waiting()
+        second.write(_head(client, "GET", stamp="a"))
+        polls = client.served.server.eio.sockets[client.sid].polling
+        waiting = polls._waiting
+        async with asyncio.timeout(DEADLINE_S):
+            while polls._waiting is waiting:
+                await asyncio.sleep(0)
+        send(client, 1)
+        assert await read_answer(reader) == sent(1)
+
+
+async def test_what_is_posted_again_over_another_connection_is_taken_once(
+    served: Served, client: PollingClient
+):
+    heard: list[int] = []
+    served.server.on("n", lambda _sid, number: heard.append(number))
+    for stamp, number in [("a", 1), ("a", 1), ("a", 2), ("b", 2), (None, 2), (None, 2)]:
+        async with connected(client) as (reader, writer):
+            body = f'42["n",{number}]'
+            writer.write(_head(client, "POST", f"Content-Length: {len(body)}", stamp=stamp) + body.encode())
+            assert await read_answer(reader) == ["ok"]
+    assert heard == [1, 2, 2, 2, 2]
 
 
 async def test_an_answer_that_nobody_takes_goes_back(client: PollingClient, monkeypatch: pytest.MonkeyPatch):
