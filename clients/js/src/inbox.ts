@@ -9,7 +9,17 @@ import type { NotificationClient } from "./client.js";
 import { Emitter } from "./emitter.js";
 import { Horizon } from "./horizon.js";
 import type { Api, InboxFilter, Receipt } from "./http.js";
-import { amended, arrived, type Mark, marking, matches, newestFirst, type Row } from "./items.js";
+import {
+  amended,
+  arrived,
+  type Mark,
+  marking,
+  matches,
+  mayEnter,
+  newestFirst,
+  receiptsOf,
+  type Row,
+} from "./items.js";
 import { List } from "./list.js";
 import { Numbers } from "./numbers.js";
 import { newMark, Outbox } from "./outbox.js";
@@ -72,6 +82,7 @@ export class Inbox extends Emitter<InboxEvents> {
       counted: (numbers) => this.#count(numbers),
       sent: (mark, version) => {
         this.#numbers.move(version, this.#list.change(this.#list.concerned(mark).map(marking(mark))));
+        if ("ids" in mark) this.#expect(mark.ids.map((id) => ({ id, ...receiptsOf(mark) })));
         this.#recount.soon();
       },
       refused: (mark, error) => this.#tell("refused", { mark, error }),
@@ -257,8 +268,16 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#numbers.move(event.version, this.#list.change(changed));
     this.#count(event);
     this.#changed();
-    if (event.changed.some(({ archived_at }) => archived_at !== undefined)) this.#recount.soon();
+    this.#expect(event.changed);
+    if (this.#outdated || event.changed.some(({ archived_at }) => archived_at !== undefined)) {
+      this.#recount.soon();
+    }
     if (Object.keys(event.through).length > 0) void this.#refresh("top");
+  }
+
+  /** What these receipts may bring into the list is in none of its pages: it is read again, with the numbers. */
+  #expect(changed: InboxEvent["changed"]): void {
+    this.#outdated ||= changed.some((one) => !this.#list.holds(one.id) && mayEnter(one, this.#filter));
   }
 
   #count(said: Parameters<Numbers["take"]>[0]): void {

@@ -1,6 +1,6 @@
 /** The items of an inbox as values: how they arrive, change, and look under receipts not yet answered. */
 import type { InboxFilter, Receipt } from "./http.js";
-import type { Changed, Item, Notification, Position, Thread } from "./wire.js";
+import type { Changed, Item, Notification, Position, Receipts, Thread } from "./wire.js";
 
 /**
  * Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null.
@@ -63,6 +63,21 @@ export function marking(mark: Mark): (item: Item) => Item {
     for (const receipt of changed) next[`${receipt}_at`] = at;
     return next;
   };
+}
+
+/** The receipts that a mark leaves. */
+export function receiptsOf({ receipt, given, at }: Mark): Partial<Receipts> {
+  const names = given ? IMPLIED[receipt] : [receipt];
+  return Object.fromEntries(names.map((name) => [`${name}_at`, given ? at : null]));
+}
+
+/** Whether new receipts may bring an item into a list that does not have it. */
+export function mayEnter(
+  { read_at, archived_at }: Partial<Receipts>,
+  { unread, archived = false }: InboxFilter,
+): boolean {
+  if (archived_at !== undefined) return archived === (archived_at !== null);
+  return read_at !== undefined && unread !== undefined && unread === (read_at === null);
 }
 
 function concerning(mark: Mark): (item: Item) => boolean {

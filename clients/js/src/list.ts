@@ -76,6 +76,12 @@ export class List {
     return this.#entries.has(id);
   }
 
+  /** Whether it is of this list, whatever the filter shows of it. */
+  holds(id: string): boolean {
+    const item = this.get(id);
+    return item !== undefined && this.#groups.get(rowKey(item))?.aside === false;
+  }
+
   get(id: string): Item | undefined {
     return this.#entries.get(id)?.item;
   }

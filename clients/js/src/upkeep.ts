@@ -111,6 +111,7 @@ export class Acknowledgement {
 /** Gives the open connection a new token before the old one expires. */
 export class Renewal {
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #over = false;
 
   constructor(
     private readonly connection: Peer,
@@ -119,11 +120,14 @@ export class Renewal {
 
   /** In `dueMs`; null: the session is left to end by itself, and the next connection brings a new token. */
   start(dueMs: number | null): void {
+    if (dueMs === null || this.#over) return;
     // A longer delay than the platform's 2³¹ − 1 ms would fire at once.
-    if (dueMs !== null) this.#timer = setTimeout(() => void this.#renew(), Math.min(dueMs, 2 ** 31 - 1));
+    this.#timer = setTimeout(() => void this.#renew(), Math.min(dueMs, 2 ** 31 - 1));
   }
 
+  /** For good, also when a renewal is on its way. */
   stop(): void {
+    this.#over = true;
     clearTimeout(this.#timer);
   }
 

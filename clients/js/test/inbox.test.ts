@@ -400,6 +400,52 @@ test("a page that was read before something was taken back is read again", async
   expect(inbox.view.rows.map((row) => row.key)).toEqual(["2"]);
 });
 
+const archivedAt = (archived_at: string | null) => ({
+  ...{ unread: 2, unseen: 2, version: 3, position: { "user:1": 2 }, through: {} },
+  changed: [{ id: "1", archived_at }],
+});
+
+test("what is moved back while another list is read, and was not there yet, is in it afterwards", async () => {
+  routes["GET inbox"] = [200, { ...page, items: [{ ...item("1"), archived_at: "x" }] }];
+  await inbox.open({ archived: true });
+  routes["GET inbox"] = [200, { ...page, items: [item("2")] }];
+  const read = answered("GET inbox");
+  const opened = inbox.open();
+  await read;
+  routes["PATCH inbox/1"] = [200, item("1")];
+  inbox.mark("archived", ["1"], false);
+  routes["GET inbox/counts"] = [200, { ...counts, version: 2 }];
+  routes["GET inbox"] = [200, { ...page, version: 2 }];
+  const both = view(({ rows }) => rows.length === 2);
+  await opened;
+  await both;
+  expect(keys()).toEqual(["2", "1"]);
+});
+
+test.each([
+  ["moved back", {}, null],
+  ["archived", { archived: true }, "now"],
+])("what is %s on another device comes into the list that is shown", async (_, filter, archived_at) => {
+  routes["GET inbox"] = [200, { ...page, items: [item("2")].map((one) => ({ ...one, archived_at })) }];
+  await inbox.open(filter);
+  const all = page.items.map((one) => ({ ...one, archived_at }));
+  routes["GET inbox"] = [200, { ...page, items: all, version: 3 }];
+  const both = view(({ rows }) => rows.length === 2);
+  await client.hear("inbox", archivedAt(archived_at));
+  await both;
+  expect(keys()).toEqual(["2", "1"]);
+});
+
+test("a list is not read again for what cannot come into it, or is there", async () => {
+  await inbox.open();
+  routes["GET inbox/counts"] = [200, { ...counts, all: 1, version: 3 }];
+  const recounted = view(({ counts: shown }) => shown?.all === 1);
+  await client.hear("inbox", { ...archivedAt("now"), changed: [{ id: "9", archived_at: "now" }] });
+  await client.hear("inbox", archivedAt(null));
+  await recounted;
+  expect(asked.filter((route) => route === "GET inbox")).toHaveLength(1);
+});
+
 test("another epoch begins with what it says, also when its numbers are smaller", async () => {
   const session = {
     ...{ state: "syncing" as const, session_id: "s", user_id: "1", recovered: {}, position: {}, skip: {} },

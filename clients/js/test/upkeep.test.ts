@@ -109,3 +109,25 @@ test("a token is renewed a minute before it ends by the server's clock, and agai
   expect(server.heard).toHaveLength(2);
   renewal.stop();
 });
+
+test.each(["given", "refused"])(
+  "a renewal that was on its way at the end is the last, %s or not",
+  async (how) => {
+    const server = new Server();
+    let asked = 0;
+    let settle: () => void = () => undefined;
+    const renewal = new Renewal(server, () => {
+      asked += 1;
+      return new Promise((resolve, reject) => {
+        settle = () => (how === "given" ? resolve("fresh") : reject(new Error("no")));
+      });
+    });
+    server.answer = () => ({ ok: true, expires_in: 900 });
+    renewal.start(0);
+    await vi.advanceTimersByTimeAsync(0);
+    renewal.stop();
+    settle();
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(asked).toBe(1);
+  },
+);
