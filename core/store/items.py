@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, and_, bindparam, case, exists, func, select
+from sqlalchemy import Connection, Select, String, and_, bindparam, case, func, select
 
 from core.domain import clock, runs
 from core.domain.inbox import MAX_THREAD, InboxItem, Receipt, ThreadState
@@ -219,20 +219,29 @@ def _length(dialect: str) -> Any:
     """How many notifications of the thread the person may see in the room, and not in one that sorts before it."""
     entry = tables.posting.alias("entry")
     content = tables.notification.alias("content_of_entry")
-    other = tables.posting.alias("other")
-    counted_elsewhere = exists(
+    # A table that has grown since it was last analysed looks empty to PostgreSQL, and any way through it as good as the
+    # index by the id: a join would read all of it for each entry. Hence no join, and no index for the room.
+    other = select(
+        _posting.notification_id,
+        _posting.offset,
+        _posting.kind,
+        func.coalesce(_posting.room, "").label("room"),
+    ).subquery("other")
+    elsewhere = (
         select(other.c.offset)
         .where(other.c.notification_id == entry.c.notification_id, other.c.room < entry.c.room)
         .where(other.c.kind == Kind.NOTIFICATION.value)
         .where(among_named(dialect, other.c.room, "rooms"), is_due(_USER_ID, other))
+        .limit(1)
         .correlate(entry)
+        .scalar_subquery()
     )
     counted = (
         select(entry.c.offset)
         .join(content, content.c.id == entry.c.notification_id)
         .where(entry.c.room == _thread.room, entry.c.thread == _thread.thread)
         .where(entry.c.kind == Kind.NOTIFICATION.value, is_shown(content, NOW), is_due(_USER_ID, entry))
-        .where(~counted_elsewhere)
+        .where(elsewhere.is_(None))
         .limit(MAX_THREAD)
         .correlate(tables.room_thread)
         .subquery()

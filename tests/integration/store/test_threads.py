@@ -1,11 +1,26 @@
 """Threads in the log and in the inbox of one person: what opens and settles them, and what a retraction leaves."""
 
+from functools import partial
+
 import pytest
+from sqlalchemy import event, text
 
 from core.domain.inbox import MAX_THREAD, InboxFilter, InboxItem, Receipt
 from core.domain.notifications import Actor, Kind
+from core.store.done import Done
 from core.store.inbox import SqlInbox
-from tests.support.store import amendment, draft, join, mark, prune, publish, scalar, unit
+from tests.support.store import (
+    amendment,
+    draft,
+    join,
+    mark,
+    opened,
+    opened_log,
+    prune,
+    publish,
+    scalar,
+    unit,
+)
 
 OWN, TEAM, OTHER = ROOMS = ("user:1", "project:1:reviewer", "project:1")
 TASK = "task:17"
@@ -215,6 +230,48 @@ async def test_the_length_of_a_thread_is_counted_up_to_a_bound(inbox, log):
     assert (await row(inbox)).thread.count == 900
     await log.commit(unit(*(draft(OWN, thread=TASK) for _ in range(200))))
     assert (await row(inbox)).thread.count == MAX_THREAD
+
+
+async def test_a_table_that_looks_empty_is_not_read_once_for_each_entry_of_a_thread(postgres_url):
+    """As it looks to PostgreSQL from a large import to the next autovacuum: there is one a minute."""
+    async with opened_log(postgres_url) as log, opened(postgres_url) as database:
+        for room in ROOMS:
+            await join(database, "1", room, 0)
+        await log.commit(unit(*(draft(TEAM, OTHER, thread=TASK) for _ in range(450))))
+        await database.write(looks_empty)
+        statements = []
+        event.listen(
+            database._engine.sync_engine,
+            "before_cursor_execute",
+            lambda _c, _cursor, statement, parameters, *_: statements.append((statement, parameters)),
+        )
+        assert (await row(SqlInbox(database))).thread.count == 450
+        assert (
+            max(
+                [
+                    await database.read(partial(rows_read, *one))
+                    for one in statements
+                    if one[0].startswith("SELECT")
+                ]
+            )
+            < 10_000
+        )
+
+
+def looks_empty(connection) -> Done:
+    connection.execute(text("UPDATE pg_class SET reltuples = 0 WHERE relname IN ('posting', 'notification')"))
+    return Done()
+
+
+def rows_read(statement, parameters, connection) -> int:
+    """How many rows all steps of its plan gave or dropped."""
+
+    def read(step) -> int:
+        dropped = sum(number for name, number in step.items() if name.startswith("Rows Removed"))
+        return (step["Actual Rows"] + dropped) * step["Actual Loops"] + sum(map(read, step.get("Plans", ())))
+
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+    return read(connection.exec_driver_sql(explain, parameters).scalar_one()[0]["Plan"])
 
 
 async def test_what_is_read_one_by_one_is_one_run_though_updates_lie_between(inbox, log, database):
