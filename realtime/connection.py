@@ -146,6 +146,7 @@ class Connection:
             return False
         self.websocket = websocket
         self._end_poll(NOOP)
+        self.polling = None  # nobody asks for its last answer any more
         websocket.carry(self.queue)
         return True
 

@@ -2,15 +2,14 @@
 
 Browsers, and some balancers, send a request again by themselves when a connection that they had used before breaks ahead
 of its answer, for it may have been closed while nobody used it; nothing tells their client that an answer was lost. What
-comes again is known by its `t`, and by that it comes over another connection: it gets the same answer, and what it brings
-is taken once.
+comes again is known by its `t`, of which a client of Engine.IO makes another for each request, so that no cache answers
+it: it gets the same answer, and what it brings is taken once.
 """
 
 import asyncio
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Self
 
 from aiohttp import ClientError, web
 
@@ -39,34 +38,18 @@ class BadPoll(Exception):
         self.status = status
 
 
-class _Mark(NamedTuple):
-    """What a request is known by when it comes again."""
-
-    stamp: str | None
-    """The `t` of its query, by which a client of Engine.IO makes each of its requests another for caches."""
-    connection: object
-
-    @classmethod
-    def of(cls, request: web.Request) -> Self:
-        return cls(request.query.get("t"), request.protocol)
-
-    def is_again(self, other: "_Mark") -> bool:
-        return (
-            self.stamp is not None and self.stamp == other.stamp and self.connection is not other.connection
-        )
-
-
 class Polling:
     """The requests of one connection: one that waits for packets, and one that brings some."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: web.Request | None = None
-        self._answered: tuple[_Mark, list[OutgoingPacket]] | None = None
-        self._taken: tuple[_Mark, int] | None = None
+        self._answered: tuple[str | None, list[OutgoingPacket]] = (None, [])
+        self._taken: tuple[str | None, int] = (None, 0)
         self._last_word: OutgoingPacket | None = None
         self._answering = asyncio.Lock()
-        self._posting = False
+        self._posting: web.Request | None = None
+        self._taking = asyncio.Lock()
         self._intake = Intake()
 
     def end(self, last_word: OutgoingPacket) -> None:
@@ -81,12 +64,12 @@ class Polling:
         Raises `BadPoll` when another request waits already. One whose client has gone does not count, nor one that has
         come again; and it takes nothing.
         """
-        waiting, mark = self._waiting, _Mark.of(request)
-        if waiting is not None and not _has_gone(waiting) and not mark.is_again(_Mark.of(waiting)):
+        waiting = self._waiting
+        if waiting is not None and not _has_gone(waiting) and not _is_again(request, _stamp(waiting)):
             raise BadPoll(400, "There is a poll already.")
         self._waiting, self._last_word = request, None
         if not self._lost(request):
-            self._answered = None
+            self._answered = (None, [])
         self._connection.queue.stir()
         try:
             while self._must_wait(request):
@@ -113,19 +96,17 @@ class Polling:
         if self._connection.is_leaving:
             response.force_close()
         if await _arrives(request, response):
-            self._answered = (_Mark.of(request), packets)
+            self._answered = (_stamp(request), packets)
             queue.stir()
         else:
-            self._answered = None
+            self._answered = (None, [])
             queue.give_back(packets)
         return response
 
     def _lost(self, request: web.Request) -> list[OutgoingPacket]:
         """What the last answer held, if this is the request of that again."""
-        if self._answered is None:
-            return []
-        mark, packets = self._answered
-        return packets if mark.is_again(_Mark.of(request)) else []
+        stamp, packets = self._answered
+        return packets if _is_again(request, stamp) else []
 
     def _must_wait(self, request: web.Request) -> bool:
         return (
@@ -138,26 +119,36 @@ class Polling:
         )
 
     async def post(self, request: web.Request, max_bytes: int) -> None:
-        """Take all packets of the body, once all of it is there. Raises `BadPoll`."""
-        if self._posting:
+        """Take all packets of the body, once all of it is there, and once only if it comes again.
+
+        Raises `BadPoll`; also when another request is being taken.
+        """
+        before = self._posting
+        if before is not None and not _is_again(request, _stamp(before)):
             raise BadPoll(400, "There is a request already.")
-        self._posting = True
+        self._posting = request
         try:
-            body, mark = await _read(request, max_bytes), _Mark.of(request)
-            if self._taken is not None and self._taken[0].is_again(mark) and self._taken[1] == hash(body):
-                return
-            for content in _split(body):
-                await self._intake.admit()
-                await self._connection.receive(content)
-                if self._connection.ending:
-                    break
-            self._taken = (mark, hash(body))
+            body = await _read(request, max_bytes)
+            async with self._taking:
+                await self._take(_stamp(request), body)
         except ValueError as error:
             raise BadPoll(400, "Not a payload of packets.") from error
         except Flood as error:
             raise BadPoll(429, str(error)) from error
         finally:
-            self._posting = False
+            if self._posting is request:
+                self._posting = None
+
+    async def _take(self, stamp: str | None, body: bytes) -> None:
+        taken = (stamp, hash(body))
+        if stamp is not None and taken == self._taken:
+            return
+        self._taken = taken
+        for content in _split(body):
+            await self._intake.admit()
+            await self._connection.receive(content)
+            if self._connection.ending:
+                break
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes:
@@ -208,6 +199,15 @@ async def _arrives(request: web.Request, response: web.Response) -> bool:
     except ConnectionError:
         return False
     return has_arrived
+
+
+def _stamp(request: web.Request) -> str | None:
+    return request.query.get("t")
+
+
+def _is_again(request: web.Request, stamp: str | None) -> bool:
+    """Whether it is the request that had this stamp."""
+    return stamp is not None and stamp == _stamp(request)
 
 
 def _has_gone(request: web.Request) -> bool:

@@ -87,7 +87,7 @@ async def test_a_new_poll_takes_the_place_of_one_that_broke_off(client: PollingC
         assert await waiting == (200, *sent(1))
 
 
-async def test_a_poll_that_comes_again_over_another_connection_gets_its_answer_again(client: PollingClient):
+async def test_a_poll_that_comes_again_gets_its_answer_again(client: PollingClient):
     send(client, 1, 2)
     for last in (2, 3, 4):  # and what came since
         async with connected(client) as (reader, writer):
@@ -99,12 +99,9 @@ async def test_a_poll_that_comes_again_over_another_connection_gets_its_answer_a
         assert await read_answer(reader) == sent(5)
 
 
-@pytest.mark.parametrize("stamp", [None, "a"])
-async def test_a_poll_on_the_same_connection_is_another_whatever_it_bears(
-    client: PollingClient, stamp: str | None
-):
+async def test_a_poll_without_a_stamp_or_with_another_is_another(client: PollingClient):
     async with connected(client) as (reader, writer):
-        for number in range(3):
+        for number, stamp in enumerate((None, None, "a", "b")):
             send(client, number)
             writer.write(_head(client, "GET", stamp=stamp))
             assert await read_answer(reader) == sent(number)
@@ -124,9 +121,7 @@ async def test_a_poll_that_comes_again_takes_the_place_of_the_one_that_waits(cli
         assert await read_answer(reader) == sent(1)
 
 
-async def test_what_is_posted_again_over_another_connection_is_taken_once(
-    served: Served, client: PollingClient
-):
+async def test_what_is_posted_again_is_taken_once(served: Served, client: PollingClient):
     heard: list[int] = []
     served.server.on("n", lambda _sid, number: heard.append(number))
     for stamp, number in [("a", 1), ("a", 1), ("a", 2), ("b", 2), (None, 2), (None, 2)]:
@@ -135,6 +130,46 @@ async def test_what_is_posted_again_over_another_connection_is_taken_once(
             writer.write(_head(client, "POST", f"Content-Length: {len(body)}", stamp=stamp) + body.encode())
             assert await read_answer(reader) == ["ok"]
     assert heard == [1, 2, 2, 2, 2]
+
+
+async def test_what_is_posted_again_while_it_is_taken_is_taken_once(served: Served, client: PollingClient):
+    heard, going_on = [], asyncio.Event()
+
+    async def hear(_sid: str, number: int) -> None:
+        heard.append(number)
+        await going_on.wait()
+
+    served.server.on("n", hear)
+    body = b'42["n",1]'
+    request = _head(client, "POST", f"Content-Length: {len(body)}", stamp="a") + body
+    polls = served.server.eio.sockets[client.sid].polling
+    async with connected(client) as (_, first), connected(client) as (reader, second):
+        first.write(request)
+        async with asyncio.timeout(DEADLINE_S):
+            while not heard:
+                await asyncio.sleep(0)
+            before = polls._posting
+            second.write(request)
+            while polls._posting is before:
+                await asyncio.sleep(0)
+        going_on.set()
+        assert await read_answer(reader) == ["ok"]
+    assert heard == [1]
+    assert client.sid in served.server.eio.sockets
+
+
+async def test_what_was_upgraded_keeps_no_answer(served: Served, client: PollingClient):
+    send(client, 1)
+    async with connected(client) as (reader, writer):
+        writer.write(_head(client, "GET", stamp="a"))
+        assert await read_answer(reader) == sent(1)
+    async with client.upgrade() as socket:
+        await socket.send_str("2probe")
+        assert await receive(socket) == "3probe"
+        await socket.send_str("5")
+        send(client, 2)
+        assert await receive(socket) == sent(2)[0]
+        assert served.server.eio.sockets[client.sid].polling is None
 
 
 async def test_an_answer_that_nobody_takes_goes_back(client: PollingClient, monkeypatch: pytest.MonkeyPatch):
