@@ -25,6 +25,16 @@ class Receipt(StrEnum):
         order = tuple(Receipt)
         return order[: order.index(self) + 1]
 
+    @property
+    def undone(self) -> tuple["Receipt", ...]:
+        """The receipts that taking this one takes too, itself first: what is not seen is not read either."""
+        order = tuple(Receipt)
+        return order[order.index(self) :]
+
+    def moved(self, *, given: bool) -> tuple["Receipt", ...]:
+        """The receipts that giving or taking this one gives or takes."""
+        return self.implied if given else self.undone
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:

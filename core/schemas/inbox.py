@@ -232,7 +232,7 @@ def summary_body(
 def change_body(change: InboxChange) -> dict[str, Any]:
     """The `inbox` event. `changed` names items one by one; `through` says how far everything changed."""
     at = rfc3339(change.at) if change.given else None
-    receipts = change.receipt.implied if change.given else (change.receipt,)
+    receipts = change.receipt.moved(given=change.given)
     return marked_body(change.state) | {
         "position": dict(change.state.position),
         "changed": [{"id": id_, **{f"{r.value}_at": at for r in receipts}} for id_ in change.ids],

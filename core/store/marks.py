@@ -29,7 +29,7 @@ def mark(connection: Connection, change: Mark) -> Done:
     version = connection.execute(raised, {"user_id": change.user_id, "version": 1}).scalar_one()
     for room, marked in sorted(change.runs.items()):
         offsets = _widened(connection, room, marked) if change.given else marked
-        for receipt in change.receipt.implied if change.given else _undone(change.receipt):
+        for receipt in change.receipt.moved(given=change.given):
             _mark_room(connection, change, room, receipt, offsets)
     return Done(version)
 
@@ -78,11 +78,6 @@ def _nearest(where: ColumnElement[bool], order: ColumnElement[Any], run: FromCla
 
 _TOUCHING = 100
 """How far to look for a notification on either side."""
-
-
-def _undone(receipt: Receipt) -> tuple[Receipt, ...]:
-    """Taking a receipt takes those that include it: what is not seen is not read either."""
-    return tuple(other for other in Receipt if receipt in other.implied)
 
 
 def _mark_room(connection: Connection, change: Mark, room: str, receipt: Receipt, offsets: Runs) -> None:

@@ -69,6 +69,10 @@ export class Inbox extends Emitter<InboxEvents> {
   #cursor: string | null = null;
   #hidden = 0;
   #outdated = false;
+  /** What is being read, or is to be read next, is the whole list. */
+  #whole = false;
+  /** Requests for the numbers, and the last of them that was answered. */
+  readonly #counting = { asked: 0, taken: 0 };
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: NotificationClient, api: Api) {
@@ -93,8 +97,12 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("inbox", (event) => this.#receive(event)),
       client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
       client.on("stale", () => void this.reload()),
+      client.on("rooms", () => void this.reload()),
       client.on("session", (session) => {
-        if (session.state === "syncing" && !this.#horizon.enter(session.epoch)) this.#numbers.forget();
+        if (session.state === "syncing") {
+          if (!this.#horizon.enter(session.epoch)) this.#numbers.forget();
+          if (this.#list.items().some(({ room }) => !(room in session.position))) void this.reload();
+        }
         if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
       }),
       client.on("state", ({ state }) => {
@@ -155,20 +163,38 @@ export class Inbox extends Emitter<InboxEvents> {
   async #refresh(extent: "whole" | "top"): Promise<void> {
     const limit = Math.min(Math.max(this.#filter.limit ?? PAGE, this.#list.size), MAX_PAGE);
     this.#outdated = false;
+    this.#whole ||= extent === "whole";
     await this.#reading.run(async () => {
-      const [page, counts] = await Promise.all([this.#read({ ...this.#filter, limit }), this.#api.counts()]);
+      const [page, count] = await Promise.all([this.#read({ ...this.#filter, limit }), this.#countedNow()]);
       return () => {
-        this.#replace(page, extent);
-        this.#count(counts);
+        this.#replace(page, this.#whole ? "whole" : "top");
+        this.#whole = false;
+        count();
       };
     });
+  }
+
+  /** The numbers, to be taken unless some that were asked for later have been: arrivals change no version. */
+  async #countedNow(): Promise<() => void> {
+    const number = (this.#counting.asked += 1);
+    const counts = await this.#api.counts();
+    return () => {
+      if (number < this.#counting.taken) return;
+      this.#counting.taken = number;
+      this.#count(counts);
+    };
   }
 
   /** A page as things are: what was marked or taken back while it was on its way must not come back. */
   async #read(filter: InboxFilter, cursor?: string): Promise<InboxPage> {
     for (let reads = 1; ; reads += 1) {
       const page = await this.#api.inbox(filter, cursor);
-      if (!this.#horizon.isAheadOf(page) || reads === MAX_READS) return page;
+      if (!this.#horizon.isAheadOf(page)) return page;
+      if (reads === MAX_READS) {
+        this.#outdated = true;
+        this.#recount.soon();
+        return page;
+      }
     }
   }
 
@@ -254,6 +280,7 @@ export class Inbox extends Emitter<InboxEvents> {
       const next = amended(item, changed);
       if (next) this.#list.change([next]);
       else this.#list.delete(item.id);
+      this.#outdated ||= next === null && item.thread !== null; // the one before it may be the newest again
     }
     this.#changed();
     this.#recount.soon();
@@ -288,8 +315,9 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Ask for the numbers, and for the list where that is needed. ApiError and SignedOutError, as of any request. */
   async #askAgain(): Promise<void> {
+    await this.#reading.idle(); // to read beside it would be to put off its end
     if (!this.#outdated) {
-      this.#count(await this.#api.counts());
+      (await this.#countedNow())();
       this.#changed();
       return;
     }

@@ -20,11 +20,13 @@ export interface Row {
   unseen: boolean;
 }
 
-const IMPLIED: Record<Receipt, readonly Receipt[]> = {
-  seen: ["seen"],
-  read: ["seen", "read"],
-  archived: ["seen", "read", "archived"],
-};
+const ORDER: readonly Receipt[] = ["seen", "read", "archived"];
+
+/** Giving one gives those before it, and taking one takes those behind it: what is not seen is not read either. */
+function moved({ receipt, given }: Mark): readonly Receipt[] {
+  const at = ORDER.indexOf(receipt);
+  return given ? ORDER.slice(0, at + 1) : ORDER.slice(at);
+}
 
 /** The item that a notification makes of what its thread had; null for what is in no log, and so in no inbox. */
 export function arrived(notification: Notification, before: readonly Item[]): Item | null {
@@ -54,7 +56,7 @@ export function amended(item: Item, changed: Changed): Item | null {
 
 /** What a mark makes of items; one that it does not change stays the same. */
 export function marking(mark: Mark): (item: Item) => Item {
-  const [concerns, receipts] = [concerning(mark), mark.given ? IMPLIED[mark.receipt] : [mark.receipt]];
+  const [concerns, receipts] = [concerning(mark), moved(mark)];
   return (item) => {
     const changed = receipts.filter((receipt) => mark.given === (item[`${receipt}_at`] === null));
     if (changed.length === 0 || !concerns(item)) return item;
@@ -66,9 +68,8 @@ export function marking(mark: Mark): (item: Item) => Item {
 }
 
 /** The receipts that a mark leaves. */
-export function receiptsOf({ receipt, given, at }: Mark): Partial<Receipts> {
-  const names = given ? IMPLIED[receipt] : [receipt];
-  return Object.fromEntries(names.map((name) => [`${name}_at`, given ? at : null]));
+export function receiptsOf(mark: Mark): Partial<Receipts> {
+  return Object.fromEntries(moved(mark).map((receipt) => [`${receipt}_at`, mark.given ? mark.at : null]));
 }
 
 /** Whether new receipts may bring an item into a list that does not have it. */

@@ -27,6 +27,7 @@ export function newMark(receipt: Receipt, given: boolean): Pick<Mark, "key" | "r
 export class Outbox {
   #marks: Mark[] = [];
   #sending = false;
+  #over = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #held: { key: string; timer: ReturnType<typeof setTimeout> } | null = null;
 
@@ -41,7 +42,9 @@ export class Outbox {
     return this.#held?.key ?? null;
   }
 
+  /** For good, also when something is being sent: what is left is stored, for whoever comes next. */
   close(): void {
+    this.#over = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#held?.timer);
   }
@@ -88,7 +91,7 @@ export class Outbox {
 
   /** Send all, in order. What may pass is tried again later; what is refused is dropped. */
   async send(): Promise<void> {
-    if (this.#sending) return;
+    if (this.#sending || this.#isOver()) return;
     this.#sending = true;
     clearTimeout(this.#timer);
     try {
@@ -97,6 +100,7 @@ export class Outbox {
         try {
           version = await this.#sendOne(mark);
         } catch (error) {
+          if (this.#isOver()) return;
           if (!isRefusal(error)) {
             const afterMs = error instanceof ApiError ? (error.retryAfterS ?? 0) * 1000 : 0;
             this.#timer = setTimeout(() => void this.send(), Math.max(afterMs, RETRY_MS));
@@ -107,6 +111,7 @@ export class Outbox {
           continue;
         }
         this.#forget(mark);
+        if (this.#isOver()) return;
         this.options.sent(mark, version);
       }
     } finally {
@@ -133,6 +138,10 @@ export class Outbox {
       version = this.#count(await api.markMany(mark.receipt, { ids }));
     }
     return version;
+  }
+
+  #isOver(): boolean {
+    return this.#over;
   }
 
   #count(numbers: Marked): number {

@@ -2,14 +2,19 @@
 
 export class Reading {
   #number = 0;
-  #loading = false;
+  #running: Promise<void> | null = null;
   #error: unknown = null;
 
   /** `changed`: one began or ended. */
   constructor(private readonly changed: () => void) {}
 
   get loading(): boolean {
-    return this.#loading;
+    return this.#running !== null;
+  }
+
+  /** Return when nothing is being read. */
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running;
   }
 
   /** Why the last one failed; null: it did not. */
@@ -18,10 +23,14 @@ export class Reading {
   }
 
   /** Read, and take what was read, unless another reading has begun meanwhile. A failure is in `error`. */
-  async run(read: () => Promise<() => void>): Promise<void> {
-    const number = (this.#number += 1);
-    this.#loading = true;
+  run(read: () => Promise<() => void>): Promise<void> {
+    this.#running = this.#run(read);
     this.changed();
+    return this.#running;
+  }
+
+  async #run(read: () => Promise<() => void>): Promise<void> {
+    const number = (this.#number += 1);
     let take: () => void = () => undefined;
     let failed: unknown = null;
     try {
@@ -32,7 +41,7 @@ export class Reading {
     if (number !== this.#number) return;
     take();
     this.#error = failed;
-    this.#loading = false;
+    this.#running = null;
     this.changed();
   }
 }

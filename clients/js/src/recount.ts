@@ -1,4 +1,4 @@
-/** When to ask for the numbers: once for a burst, and again after a failure that may pass. */
+/** When to ask for the numbers: once for a burst, one at a time, and again after a failure that may pass. */
 import { ApiError } from "./errors.js";
 import { delayMs, type Retry } from "./retry.js";
 
@@ -9,6 +9,9 @@ export class Recount {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #asked = 0;
+  #asking = false;
+  /** Something changed since it was asked. */
+  #again = false;
   #failures = 0;
 
   /** `ask` throws what kept it from an answer. */
@@ -37,17 +40,24 @@ export class Recount {
 
   close(): void {
     this.settle();
+    this.#again = false;
     clearTimeout(this.#timer);
   }
 
   async #try(): Promise<void> {
     clearTimeout(this.#retryTimer);
+    this.#again = this.#asking;
+    if (this.#asking) return;
+    this.#asking = true;
     const asked = (this.#asked += 1);
     try {
       await this.ask();
       if (asked === this.#asked) this.#failures = 0;
     } catch (error) {
       if (asked === this.#asked) this.#retry(error);
+    } finally {
+      this.#asking = false;
+      if (this.#again) this.soon();
     }
   }
 

@@ -14,7 +14,7 @@ type Peer = Pick<Connection, "send" | "call" | "deliver" | "abort">;
 export type Heartbeat = Pong & { latency_ms: number };
 
 /**
- * Unanswered pings are counted, not seconds: a page that was frozen and continued is not cut off for its sleep.
+ * Unanswered heartbeats are counted, not seconds: a page that was frozen and continued is not cut off for its sleep.
  * A pong is put among the events, so that what it says is weighed behind those that came before it.
  */
 export class Pulse {
@@ -46,26 +46,30 @@ export class Pulse {
   check(): void {
     const check = setTimeout(() => {
       this.#checks.delete(check);
-      if (this.#unanswered > 0) this.connection.abort();
+      this.connection.abort();
     }, CHECK_TIMEOUT_MS);
     this.#checks.add(check);
-    this.#ping();
+    this.#ping(() => {
+      this.#checks.delete(check);
+      clearTimeout(check);
+    });
   }
 
   #tick(): void {
     if (this.#unanswered >= MISSED_PONGS) this.connection.abort();
+    this.#unanswered += 1;
     this.#ping();
     this.beat();
   }
 
-  #ping(): void {
-    this.#unanswered += 1;
+  #ping(answered?: () => void): void {
     const sent = performance.now();
     this.connection.send(
       "ping",
       { type: "ping", timestamp: Date.now(), ...this.state.standing() },
       (pong) => {
         this.#unanswered = 0;
+        answered?.();
         const latency_ms = Math.round(performance.now() - sent);
         this.connection.deliver("pong", { ...(pong as Pong), latency_ms });
       },

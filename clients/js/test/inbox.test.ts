@@ -62,15 +62,20 @@ let inbox: Inbox;
 let asked: string[];
 let leaving: () => void;
 let onAnswer: (route: string) => void;
+/** How long an answer is on its way; it says how things were when it was asked for. */
+let delayMs: (route: string) => number;
 const storage = memoryStorage();
 
 beforeEach(async () => {
-  [routes, asked, onAnswer] = [{ ...ROUTES }, [], () => undefined];
+  [routes, asked, onAnswer, delayMs] = [{ ...ROUTES }, [], () => undefined, () => 0];
   server = createServer((request, response) => {
     const route = `${request.method ?? ""} ${(request.url ?? "").replace("/api/v1/", "").replace(/\?.*/, "")}`;
     asked.push(route);
     const [status, body] = routes[route] ?? [404, { error: { code: "not_found", message: "" } }];
-    response.writeHead(status).end(JSON.stringify(body), () => onAnswer(route));
+    const answer = () => response.writeHead(status).end(JSON.stringify(body), () => onAnswer(route));
+    const ms = delayMs(route);
+    if (ms > 0) setTimeout(answer, ms);
+    else answer();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -444,6 +449,66 @@ test("a list is not read again for what cannot come into it, or is there", async
   await client.hear("inbox", archivedAt(null));
   await recounted;
   expect(asked.filter((route) => route === "GET inbox")).toHaveLength(1);
+});
+
+const arrival = (id: string, thread: string | null) => ({ ...item(id), thread, epoch: "e1" });
+const retract = { kind: "retract", room: "user:1", offset: 3, epoch: "e1", by: null, set: {} } as const;
+
+test("a list is read to its end while more comes than it takes to read it", async () => {
+  delayMs = () => 500;
+  const opened = inbox.open();
+  let n = 3;
+  const stream = setInterval(() => void client.hear("notification", arrival(`${n++}`, `task:${n}`)), 100);
+  await view(({ loading, counts: known }) => !loading && known !== null);
+  clearInterval(stream);
+  await opened;
+  expect(keys()).toContain("1");
+  expect(asked.filter((route) => route === "GET inbox").length).toBeLessThanOrEqual(2);
+});
+
+test("numbers that were asked for before others are not taken after them", async () => {
+  await inbox.open();
+  delayMs = (route) => (route === "GET inbox" ? 900 : 0);
+  const reloaded = inbox.reload(); // the numbers come with the list, which is late
+  await answered("GET inbox/counts");
+  delayMs = () => 0;
+  routes["GET inbox/counts"] = [200, { ...counts, all: 3, unseen: 3 }];
+  await client.hear("notification", arrival("3", null));
+  await reloaded;
+  await view(({ counts: known }) => known?.unseen === 3);
+  expect(inbox.view.counts).toMatchObject({ all: 3, unseen: 3 });
+});
+
+test("what is unread again is archived no more, here as at the server", async () => {
+  const archived = { ...item("2"), seen_at: "x", read_at: "x", archived_at: "x" };
+  routes["GET inbox"] = [200, { ...page, items: [archived] }];
+  await inbox.open({ archived: true });
+  routes["PATCH inbox/2"] = [200, { ...archived, read_at: null, archived_at: null }];
+  inbox.mark("read", ["2"], false);
+  expect(keys()).toEqual([]);
+  await view(idle);
+  expect(keys()).toEqual([]);
+});
+
+test("what was behind a notification of a thread that is taken back comes up", async () => {
+  const [newest, before] = [task("2"), task("1")].map((one) => ({
+    ...one,
+    thread: { ...one.thread, key: "task:1", count: 2, open: true, settled_by: null },
+  }));
+  routes["GET inbox"] = [200, { ...page, items: [newest] }];
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: [before], position: { "user:1": 3 } }];
+  const both = view(({ rows }) => rows[0]?.item.id === "1");
+  await client.hear("changed", { ...retract, id: "2", thread: "task:1", created_at: "" });
+  await both;
+});
+
+test("a room that is left takes what is its own along", async () => {
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: [item("1")] }];
+  const left = view(({ rows }) => rows.length === 1);
+  await client.hear("rooms", { epoch: "e1", joined: {}, left: ["project:1"], recovered: {} });
+  await left;
 });
 
 test("another epoch begins with what it says, also when its numbers are smaller", async () => {

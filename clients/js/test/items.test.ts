@@ -46,6 +46,15 @@ test("reading includes seeing, archiving includes reading, and the first moment 
   });
 });
 
+test("what is not read is not archived either, and what is not seen is not read", () => {
+  const archived = item("1", { seen_at: "a", read_at: "b", archived_at: "c" });
+  const taken = (receipt: "seen" | "read" | "archived") =>
+    marking({ ...given, given: false, receipt, ids: ["1"] })(archived);
+  expect(taken("archived")).toMatchObject({ seen_at: "a", read_at: "b", archived_at: null });
+  expect(taken("read")).toMatchObject({ seen_at: "a", read_at: null, archived_at: null });
+  expect(taken("seen")).toMatchObject({ seen_at: null, read_at: null, archived_at: null });
+});
+
 test("reading all reaches to the position that was known, and no further", () => {
   const all: Mark = { ...given, receipt: "read", through: { "user:1": 5 }, epoch: "e1" };
   expect([5, 6].map((offset) => marking(all)(item("1", { offset })).read_at)).toEqual(["now", null]);

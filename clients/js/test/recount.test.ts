@@ -87,3 +87,25 @@ test("a failure that comes after the numbers are known changes nothing", async (
   await vi.advanceTimersByTimeAsync(3_600_000);
   expect(asked).toBe(1);
 });
+
+test("it is asked once at a time, and once more for what changed meanwhile", async () => {
+  let answer: () => void = () => undefined;
+  recount = new Recount(() => {
+    asked += 1;
+    return new Promise((resolve) => (answer = resolve));
+  });
+  for (let n = 0; n < 10; n += 1) {
+    recount.soon();
+    await vi.advanceTimersByTimeAsync(400);
+  }
+  expect(asked).toBe(1);
+  answer();
+  await vi.advanceTimersByTimeAsync(400);
+  expect(asked).toBe(2);
+  recount.soon();
+  await vi.advanceTimersByTimeAsync(400);
+  recount.close();
+  answer();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked).toBe(2);
+});

@@ -131,3 +131,29 @@ test.each(["given", "refused"])(
     expect(asked).toBe(1);
   },
 );
+
+test("a check is about its own ping, and cuts nothing for another that is still on its way", () => {
+  const server = new Server();
+  const pulse = new Pulse(server, state(), () => undefined);
+  server.answer = () => ({ type: "pong" });
+  pulse.check();
+  vi.advanceTimersByTime(2990);
+  server.answer = null;
+  pulse.check();
+  vi.advanceTimersByTime(20);
+  expect(server.aborted).toBe(false);
+  vi.advanceTimersByTime(2990);
+  expect(server.aborted).toBe(true);
+});
+
+test("only heartbeats are counted as missed, not what was asked beside them", () => {
+  const server = new Server();
+  const pulse = new Pulse(server, state(), () => undefined);
+  pulse.start(2000);
+  vi.advanceTimersByTime(1999);
+  pulse.check();
+  pulse.check();
+  vi.advanceTimersByTime(1);
+  expect(server.aborted).toBe(false);
+  pulse.stop();
+});

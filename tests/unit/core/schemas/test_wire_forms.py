@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from core.domain.clock import rfc3339
-from core.domain.inbox import InboxItem, ThreadState
+from core.domain.inbox import InboxChange, InboxItem, InboxState, Receipt, ThreadState
 from core.domain.notifications import Actor, Amendment, Kind, Level, Notification, Posting
 from core.schemas.errors import ErrorBody, error_body, invalid
 from core.schemas.fields import MAX_DATA_BYTES, Instant, JsonObject
-from core.schemas.inbox import ItemSchema, item_body
+from core.schemas.inbox import ItemSchema, change_body, item_body
 from core.schemas.notifications import (
     ActorSchema,
     BatchEntry,
@@ -237,3 +237,11 @@ def test_data_of_16_levels_is_taken_and_of_one_more_is_not():
     schema = Schema.from_dict({"data": JsonObject()})()
     assert not schema.validate({"data": nested(14)})
     assert schema.validate({"data": nested(15)}) == {"data": ["Nested too deeply."]}
+
+
+def test_a_receipt_that_is_taken_takes_those_behind_it():
+    state = InboxState(unread=1, unseen=0, version=2, epoch="e", position={})
+    change = InboxChange(
+        state=state, receipt=Receipt.READ, given=False, at=datetime(2026, 1, 1, tzinfo=UTC), ids=("n",)
+    )
+    assert change_body(change)["changed"] == [{"id": "n", "read_at": None, "archived_at": None}]

@@ -1,0 +1,35 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { memoryStorage } from "../src/environment.js";
+import { ApiError, SignedOutError } from "../src/errors.js";
+import type { Api } from "../src/http.js";
+import { newMark, Outbox } from "../src/outbox.js";
+import { Store } from "../src/store.js";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test.each<[string, Error]>([
+  ["a failure that may pass", new ApiError(503, { code: "storage_unavailable" })],
+  ["a login that is over", new SignedOutError("token_revoked")],
+  ["a refusal", new ApiError(404, { code: "not_found" })],
+])("behind its end nothing is sent any more, nor told: %s", async (_, error) => {
+  let sent = 0;
+  let refuse: () => void = () => undefined;
+  const markMany = () => {
+    sent += 1;
+    return new Promise<never>((_resolve, reject) => (refuse = () => reject(error)));
+  };
+  const refused = vi.fn();
+  const store = new Store(memoryStorage(), "1");
+  const outbox = new Outbox({
+    ...{ api: { markMany } as unknown as Api, store, refused },
+    ...{ changed: () => undefined, counted: () => undefined, sent: () => undefined },
+  });
+  outbox.put({ ...newMark("read", true), ids: ["1"] });
+  outbox.close();
+  refuse();
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(sent).toBe(1);
+  expect(refused).not.toHaveBeenCalled();
+  expect(store.read<object[]>("marks", [])).toHaveLength(1);
+});
