@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain import clock
@@ -101,11 +101,16 @@ class RevokeKey:
     id: str
 
 
+USED_AGAIN = timedelta(seconds=60)
+"""For so long a refresh token is good for the same successor again: the answer with it may have been lost on its way."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeToken:
     """Make a token, or a whole login, of a person invalid until `expires_at`, when it would be invalid anyway.
 
-    Result: True. With `once`, revoking it a second time is refused with `Unauthenticated` (token_revoked).
+    Result: True. With `once` it is used up by that: using it again is refused with `Unauthenticated` (token_revoked), unless
+    it is within `USED_AGAIN`.
     """
 
     id: str

@@ -18,7 +18,7 @@ from core.ports.publisher import Publisher
 from core.services.administration import audit_line
 from core.services.issuers import OutsideToken, OutsideTokens
 from core.services.passwords import Passwords
-from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens, born_ms
+from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens, born_ms, successor_of
 
 KEY_PREFIX = "nk_"
 
@@ -118,7 +118,10 @@ class IdentityService:
         return self._issue(user, new_id())
 
     async def refresh(self, refresh_token: str) -> Login:
-        """Fresh tokens for the same login. Used a second time, a refresh token ends the login: it was stolen.
+        """Fresh tokens for the same login. Used again later than `USED_AGAIN`, a refresh token ends the login: it was stolen.
+
+        Before that the answer may have been lost on its way. Whoever asks again gets the same successor, so that a thief and
+        the person go on from one token: the next that both of them use ends the login.
 
         Raises `Unauthenticated` (token_invalid, token_expired, token_revoked).
         """
@@ -134,7 +137,7 @@ class IdentityService:
         except Unauthenticated:
             await self._end(token.user_id, token.login_id)
             raise
-        return self._issue(user, token.login_id)
+        return self._issue(user, token.login_id, successor=successor_of(token.id))
 
     async def logout(self, principal: Principal, *, everywhere: bool = False) -> None:
         """End the login that the caller's token belongs to, with all its tokens and live sessions.
@@ -236,11 +239,11 @@ class IdentityService:
     async def _present_user(self, user_id: str) -> User:
         return _present(await self._identity.user(user_id))
 
-    def _issue(self, user: User, login_id: str) -> Login:
+    def _issue(self, user: User, login_id: str, *, successor: str | None = None) -> Login:
         return Login(
             user=user,
             access_token=self._tokens.access(user, login_id),
-            refresh_token=self._tokens.refresh(user, login_id),
+            refresh_token=self._tokens.refresh(user, login_id, successor or new_id()),
         )
 
 

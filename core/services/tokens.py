@@ -1,5 +1,6 @@
 """Tokens: what we sign, and what we accept. Our own issuer, one algorithm, one audience, always an expiry."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -40,10 +41,10 @@ class Tokens:
         self._secret = secret
 
     def access(self, user: User, login_id: str) -> str:
-        return self._sign(user, login_id, "access", ACCESS_LIFETIME_S)
+        return self._sign(user, login_id, "access", ACCESS_LIFETIME_S, new_id())
 
-    def refresh(self, user: User, login_id: str) -> str:
-        return self._sign(user, login_id, "refresh", REFRESH_LIFETIME_S)
+    def refresh(self, user: User, login_id: str, token_id: str) -> str:
+        return self._sign(user, login_id, "refresh", REFRESH_LIFETIME_S, token_id)
 
     def verify(self, encoded: str, use: str) -> Token:
         """The token, if it is ours, meant for this use, and of this moment.
@@ -76,7 +77,7 @@ class Tokens:
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )
 
-    def _sign(self, user: User, login_id: str, use: str, lifetime_s: int) -> str:
+    def _sign(self, user: User, login_id: str, use: str, lifetime_s: int, token_id: str) -> str:
         now = datetime.now(UTC)
         claims = {
             "iss": OURS,
@@ -85,12 +86,17 @@ class Tokens:
             "sid": login_id,
             "gen": user.generation,
             "born": born_ms(user),
-            "jti": new_id(),
+            "jti": token_id,
             "use": use,
             "iat": now,
             "exp": now + timedelta(seconds=lifetime_s),
         }
         return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+
+
+def successor_of(token_id: str) -> str:
+    """The id of the refresh token that the one with this id is good for. It opens nothing: tokens are signed."""
+    return hashlib.sha256(f"successor of {token_id}".encode()).hexdigest()
 
 
 def born_ms(user: User) -> int:

@@ -1,10 +1,12 @@
 """Keys and tokens: stored, and revoked."""
 
+from datetime import datetime
+
 from sqlalchemy import Connection, delete, exists, select, update
 
 from core.domain import clock, ids
 from core.domain.errors import NotFound, Unauthenticated
-from core.domain.identity import AddKey, RevokeKey, RevokeToken
+from core.domain.identity import USED_AGAIN, AddKey, RevokeKey, RevokeToken
 from core.domain.rooms import user_room
 from core.store import tables
 from core.store.dialects import insert
@@ -56,9 +58,17 @@ def revoke_token(connection: Connection, change: RevokeToken) -> Done:
     table = tables.revoked_token
     connection.execute(delete(table).where(table.c.expires_at < clock.now()))
     statement = insert(connection, table).on_conflict_do_nothing().returning(table.c.id)
-    row = {"id": change.id, "expires_at": change.expires_at}
-    if connection.execute(statement, row).scalar_one_or_none() is None and change.once:
-        raise Unauthenticated("This token was used or revoked before.", code="token_revoked")
+    now = clock.now()
+    row = {"id": change.id, "expires_at": change.expires_at, "used_at": now if change.once else None}
+    is_new = connection.execute(statement, row).scalar_one_or_none() is not None
     if change.once:
+        used_at = now if is_new else _used_at(connection, change.id)
+        if used_at is None or now - used_at > USED_AGAIN:
+            raise Unauthenticated("This token was used or revoked before.", code="token_revoked")
         return Done()
     return Done(moves=Moves(user_id=change.user_id, own_room=user_room(change.user_id)))
+
+
+def _used_at(connection: Connection, token_id: str) -> datetime | None:
+    table = tables.revoked_token.c
+    return connection.execute(select(table.used_at).where(table.id == token_id)).scalar_one_or_none()

@@ -243,6 +243,7 @@ revoked_token = Table(
     metadata,
     _id(primary_key=True),
     Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
     Index(None, "expires_at"),
 )
 
