@@ -140,7 +140,10 @@ async def _post(url: str, path: str, fields: dict[str, str]) -> dict[str, Any]:
         http.post(api_url(url, path), json=fields) as response,
     ):
         body = await body_of(response)
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if (
+            response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            or response.status == HTTPStatus.TOO_MANY_REQUESTS
+        ):
             response.raise_for_status()
         if response.status != HTTPStatus.OK or not isinstance(body, dict):
             error = error_of(body)

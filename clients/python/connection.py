@@ -8,6 +8,7 @@ the middle: the connection is closed, what was received is still handed out, and
 
 import asyncio
 import logging
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -144,7 +145,8 @@ class Connection:
             self._cutting = self._cutting or asyncio.create_task(self._http.close())
             return
         try:
-            raw.shutdown(socket.SHUT_RDWR)
+            with socket.socket(fileno=os.dup(raw.fileno())) as ours:  # uvloop's own may not be shut down
+                ours.shutdown(socket.SHUT_RDWR)
         except OSError as exc:
             log.debug("already cut: %s", exc)
 

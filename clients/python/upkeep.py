@@ -4,10 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 import aiohttp
 
-from .auth import Tokens
+from .auth import Tokens, error_of
 from .connection import Connection
 from .errors import LoginError, UnreachableError
 from .follow import Payload
@@ -98,20 +99,31 @@ async def keep_authenticated(connection: Connection, tokens: Tokens) -> None:
 
     When that is refused, the session is left to end by itself: the next connection learns why.
     """
-    while (due_s := tokens.renewal_due_s()) is not None:
-        await asyncio.sleep(due_s)
-        try:
-            token = await tokens.token()
-            answer = await connection.call("authenticate", {"token": token}, ANSWER_TIMEOUT_S)
-        except UnreachableError:
-            return
-        except LoginError as exc:
-            log.warning("🔔 [WS] 令牌无法续期: %s", exc.code)
-            return
-        except (aiohttp.ClientError, OSError) as exc:
-            log.warning("🔔 [WS] 令牌续期失败，稍后再试: %s", type(exc).__name__)
-            await asyncio.sleep(ANSWER_TIMEOUT_S)
-            continue
-        if not answer.get("ok"):
-            log.warning("🔔 [WS] 服务器未接受新令牌")
-            return
+    renewed = True
+    try:
+        while (due_s := tokens.renewal_due_s() if renewed else ANSWER_TIMEOUT_S) is not None:
+            await asyncio.sleep(due_s)
+            renewed = await _renewed(connection, tokens)
+    except UnreachableError:
+        return
+    except LoginError as exc:
+        log.warning("🔔 [WS] 令牌无法续期: %s", exc.code)
+
+
+async def _renewed(connection: Connection, tokens: Tokens) -> bool:
+    """Whether the server has a new token now; False: that may pass, though `tokens` may have renewed itself already.
+
+    LoginError: it is refused. UnreachableError: the connection is closed.
+    """
+    try:
+        token = await tokens.token()
+        answer = await connection.call("authenticate", {"token": token}, ANSWER_TIMEOUT_S)
+    except (aiohttp.ClientError, OSError) as exc:
+        log.warning("🔔 [WS] 令牌续期失败，稍后再试: %s", type(exc).__name__)
+        return False
+    error = error_of(answer)
+    if str(error.get("code")).startswith("token_"):
+        raise LoginError(HTTPStatus.UNAUTHORIZED, str(error["code"]), str(error.get("message", "")))
+    if not answer.get("ok"):
+        log.warning("🔔 [WS] 服务器未接受新令牌，稍后再试: %s", error.get("code"))
+    return bool(answer.get("ok"))

@@ -13,6 +13,7 @@ import jwt
 from clients.python import Publisher
 from tests.support.listeners import JS, check_shown
 from tests.support.processes import SECRET_KEY, Program, ServerProcess
+from tests.support.proxy import TcpProxy
 from tests.support.stage import PASSWORD, Caller, logged_in
 
 ZHANGSAN = {"userId": "1", "username": "zhangsan", "password": PASSWORD}
@@ -190,7 +191,7 @@ async def test_what_is_read_offline_is_read_once_the_server_is_back(
         await js.until(only_the_later_is_unread)
 
 
-def kept_login(folder: Path, server: ServerProcess, caller: Caller, lasts_s: int) -> dict[str, Any]:
+def kept_login(folder: Path, url: str, caller: Caller, lasts_s: int) -> dict[str, Any]:
     """A stored login, as a page finds it, whose access token lasts so long; negative: it has expired."""
     claims = jwt.decode(caller.token, options={"verify_signature": False})
     token = jwt.encode({**claims, "exp": int(time.time()) + lasts_s}, SECRET_KEY, "HS256")
@@ -201,19 +202,30 @@ def kept_login(folder: Path, server: ServerProcess, caller: Caller, lasts_s: int
         "user": caller.user,
     }
     storage = folder / "login.json"
-    storage.write_text(json.dumps({f"notify:{server.url}:login": json.dumps(kept)}))
-    return {"userId": "1", "storage": str(storage)}
+    storage.write_text(json.dumps({f"notify:{url}:login": json.dumps(kept)}))
+    return {"url": url, "userId": "1", "storage": str(storage)}
 
 
 async def test_an_expired_token_is_renewed_before_the_connection_is_tried_again(
     sqlite_server: ServerProcess, tmp_path: Path
 ):
     async with logged_in(sqlite_server.url, "zhangsan") as zhangsan:
-        spec = kept_login(tmp_path, sqlite_server, zhangsan, -60)
+        spec = kept_login(tmp_path, sqlite_server.url, zhangsan, -60)
         async with client(sqlite_server, tmp_path, **spec) as js:
             await js.until_live()
             assert js.said("token")[:2] == [{"fresh": False}, {"fresh": True}]
             assert {said["state"] for said in js.said("state")} == {"connecting", "live"}
+
+
+async def test_fresh_tokens_that_are_lost_on_their_way_are_given_again(
+    sqlite_server: ServerProcess, tmp_path: Path
+):
+    async with TcpProxy(sqlite_server.url) as network, logged_in(sqlite_server.url, "zhangsan") as zhangsan:
+        spec = kept_login(tmp_path, network.url, zhangsan, -60)
+        network.drop_replies(after=b"POST /api/v1/auth/refresh")
+        async with client(sqlite_server, tmp_path, **spec) as js:
+            await js.until_live()
+        assert network.dropped.is_set()
 
 
 async def test_an_open_connection_gets_a_new_token_before_the_old_one_ends(
@@ -223,7 +235,7 @@ async def test_an_open_connection_gets_a_new_token_before_the_old_one_ends(
         logged_in(sqlite_server.url, "zhangsan") as zhangsan,
         logged_in(sqlite_server.url, "admin") as admin,
     ):
-        spec = kept_login(tmp_path, sqlite_server, zhangsan, 4)
+        spec = kept_login(tmp_path, sqlite_server.url, zhangsan, 4)
         async with client(sqlite_server, tmp_path, **spec) as js:
             await js.until_live()
             _, before = await admin.call("GET", "sessions?user=1")

@@ -146,10 +146,12 @@ class Peer:
         if (link := self._by_sid.get(sid)) is not None:
             link.hear(event, payload)
         answer = self.answers.get(event, {"ok": True})
+        if callable(answer) and answer is not Silence:
+            answer = answer(payload)
         if answer is Silence:
             await self._over.wait()
             return None
-        return answer(payload) if callable(answer) else answer
+        return answer
 
 
 class Record:

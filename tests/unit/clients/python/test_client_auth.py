@@ -92,8 +92,9 @@ async def test_a_refused_refresh_token_needs_a_new_login(server):
         await tokens.refresh()
 
 
-async def test_a_server_in_trouble_is_not_a_refusal(server):
-    server.status = 503
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_in_trouble_is_not_a_refusal(server, status):
+    server.status = status
     with pytest.raises(aiohttp.ClientError):
         await login(server.url, "u", "p")
 

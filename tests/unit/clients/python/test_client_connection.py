@@ -6,12 +6,14 @@ import time
 
 import pytest
 import socketio
-from aiohttp import web
+import uvloop
+from aiohttp import WSMsgType, web
 from engineio.base_client import connected_clients
 
 from clients.python import LoginError, connection, upkeep
 from clients.python.auth import FixedToken
 from clients.python.retry import Retry
+from tests.unit.clients.python.conftest import Silence
 
 
 @contextlib.asynccontextmanager
@@ -267,11 +269,10 @@ async def test_an_open_connection_is_given_a_new_token_before_the_old_one_expire
 
 async def test_a_renewal_that_fails_on_the_way_is_tried_again(peer, start, monkeypatch):
     tokens = Renewable()
-    tokens.due = [0.0, 0.0, None]
     fresh = iter([OSError("no route"), "second"])
 
     async def token():
-        if len(tokens.due) == 3:
+        if len(tokens.due) == 2:
             return "first"
         found = next(fresh)
         if isinstance(found, OSError):
@@ -284,6 +285,40 @@ async def test_a_renewal_that_fails_on_the_way_is_tried_again(peer, start, monke
     link = await peer.connected()
     await link.begin({"user:1": 0})
     assert await link.said("authenticate") == {"token": "second"}
+
+
+@pytest.mark.parametrize("answer", [Silence, {"ok": False, "error": {"code": "storage_unavailable"}}])
+async def test_a_new_token_that_was_not_taken_is_offered_again_though_none_is_due(
+    peer, start, monkeypatch, answer
+):
+    answers = iter([answer, {"ok": True}])
+    peer.answers["authenticate"] = lambda _: next(answers)
+    monkeypatch.setattr(upkeep, "ANSWER_TIMEOUT_S", 0.2)
+    start(Renewable())
+    link = await peer.connected()
+    await link.begin({"user:1": 0})
+    assert await link.said("authenticate") == {"token": "first"}
+    assert await link.said("authenticate") == {"token": "first"}
+    assert not link.gone.is_set()
+
+
+def test_a_connection_can_be_cut_under_uvloop_too():
+    async def hold(request):
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.receive()
+        return websocket
+
+    async def cut() -> WSMsgType:
+        async with serving(hold) as url:
+            cutting = connection.Connection()
+            cutting._sio.eio.ws = websocket = await cutting._http.ws_connect(url)
+            cutting.abort()
+            message = await asyncio.wait_for(websocket.receive(), 5)
+            await cutting._http.close()
+            return message.type
+
+    assert uvloop.run(cut()) is WSMsgType.CLOSED
 
 
 async def test_a_login_that_is_refused_ends_the_client(start):
