@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from sqlalchemy import Connection
 
 from core.store import tables
@@ -13,9 +12,6 @@ from core.store.log import SqlLog
 from core.store.migrations import migrate
 from tests.support.postgres import PostgresCluster
 from tests.support.store import administer, opened, opened_log
-
-settings.register_profile("stable", derandomize=True, deadline=None)
-settings.load_profile("stable")
 
 
 async def _migrate(url: str) -> str:
