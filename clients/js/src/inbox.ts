@@ -119,7 +119,7 @@ export class Inbox extends Emitter<InboxEvents> {
       }),
       client.environment.watch({
         ...{ visibility: () => undefined, network: () => undefined },
-        leaving: () => this.#outbox.release(),
+        leaving: () => (client.state.state === "live" ? this.#outbox.leave() : this.#outbox.release()),
       }),
     ];
   }

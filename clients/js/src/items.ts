@@ -4,11 +4,16 @@ import type { Changed, Item, Notification, Position, Receipts, Thread } from "./
 
 /**
  * Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null.
- * `held_until`, in ms since the Unix epoch: it may still be undone.
+ * `held_until`, in ms since the Unix epoch: it may still be undone. `left_at`: it was on its way when its page was left.
  */
-export type Mark = { key: string; receipt: Receipt; given: boolean; at: string; held_until?: number } & (
-  { ids: string[] } | { through: Position; epoch: string | null }
-);
+export type Mark = {
+  key: string;
+  receipt: Receipt;
+  given: boolean;
+  at: string;
+  held_until?: number;
+  left_at?: number;
+} & ({ ids: string[] } | { through: Position; epoch: string | null });
 
 /** What one line of a list shows: a thread with its newest item, or a single item. */
 export interface Row {

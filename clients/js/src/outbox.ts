@@ -8,6 +8,8 @@ import type { Marked } from "./wire.js";
 
 const MAX_IDS = 500;
 const RETRY_MS = 5000;
+/** So much later a mark that was on its way when its page was left has arrived, and may have been taken back since. */
+const LEFT_MS = 60_000;
 
 export interface OutboxOptions {
   api: Api;
@@ -71,6 +73,17 @@ export class Outbox {
     void this.send();
   }
 
+  /** The page is being left: send all there is. Nobody here will hear whether that arrived. */
+  leave(): void {
+    this.release();
+    const left_at = Date.now();
+    const ours = new Set(this.#marks.map(({ key }) => key));
+    this.options.store.write(
+      "marks",
+      this.#stored().map((mark) => (ours.has(mark.key) ? { ...mark, left_at } : mark)),
+    );
+  }
+
   /** Drop a mark that is held. False: it is on its way. */
   undo(key: string): boolean {
     const mark = this.#marks.find((one) => one.key === key);
@@ -83,10 +96,13 @@ export class Outbox {
   /** Take over what a tab that is gone could not send any more. */
   adopt(): void {
     const ours = new Set(this.#marks.map(({ key }) => key));
-    const left = this.#stored().filter(
-      ({ key, held_until = 0 }) => !ours.has(key) && held_until < Date.now(),
+    const isCurrent = ({ key, left_at = Infinity }: Mark): boolean =>
+      ours.has(key) || left_at > Date.now() - LEFT_MS;
+    const stored = this.#stored().filter(isCurrent);
+    this.options.store.write("marks", stored);
+    this.#marks.unshift(
+      ...stored.filter(({ key, held_until = 0 }) => !ours.has(key) && held_until < Date.now()),
     );
-    this.#marks.unshift(...left);
   }
 
   /** Send all, in order. What may pass is tried again later; what is refused is dropped. */

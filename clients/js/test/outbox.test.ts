@@ -33,3 +33,30 @@ test.each<[string, Error]>([
   expect(refused).not.toHaveBeenCalled();
   expect(store.read<object[]>("marks", [])).toHaveLength(1);
 });
+
+test("what was on its way when its page was left is sent again at once or never", () => {
+  let sent = 0;
+  const api = {
+    markMany: () => {
+      sent += 1;
+      return new Promise<never>(() => undefined);
+    },
+  } as unknown as Api;
+  const store = new Store(memoryStorage(), "1");
+  const outbox = () =>
+    new Outbox({
+      ...{ api, store, refused: () => undefined },
+      ...{ changed: () => undefined, counted: () => undefined, sent: () => undefined },
+    });
+  const page = outbox();
+  page.hold({ ...newMark("archived", true), ids: ["1"] }, 5000);
+  page.leave();
+  expect(sent).toBe(1);
+  const soon = outbox();
+  soon.adopt();
+  expect(soon.marks).toHaveLength(1);
+  vi.advanceTimersByTime(61_000);
+  const later = outbox();
+  later.adopt();
+  expect([later.marks, store.read("marks", [])]).toEqual([[], []]);
+});

@@ -141,3 +141,33 @@ test("an answer that was under way while somebody acted does not bring the task 
   await reloading;
   expect([shown("assigned"), shown("in_progress")]).toEqual([["2"], ["1", "3"]]);
 });
+
+test("what was handed over while its list was on its way stays in it", async () => {
+  let release: (page: unknown) => void = () => undefined;
+  const before = { items: [task(2, "assigned")], next_cursor: null };
+  played.answer = (method, path) =>
+    path.includes("state=assigned") ? new Promise((resolve) => (release = resolve)) : answer(method, path);
+  const reloading = useTasks().reload();
+  await vi.waitFor(() => expect(played.asked.some((asked) => asked.includes("state=assigned"))).toBe(true));
+  tasks = [...tasks, task(17, "assigned")];
+  played.say("notification", { thread: "task:17", type: "task.assigned" });
+  await vi.waitFor(() => expect(shown("assigned")).toEqual(["1", "2", "17"]));
+  release(before);
+  await reloading;
+  expect(shown("assigned")).toEqual(["2", "17"]);
+});
+
+test("a task that could not be asked for is asked for again", async () => {
+  vi.useFakeTimers();
+  tasks = [task(1, "assigned"), task(2, "rejected"), task(3, "in_progress")];
+  played.answer = () => {
+    throw new ApiError(503, { code: "storage_unavailable" });
+  };
+  played.say("notification", { thread: "task:2", type: "task.rejected" });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(shown("rejected")).toEqual([]);
+  played.answer = answer;
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(shown("rejected")).toEqual(["2"]);
+  vi.useRealTimers();
+});

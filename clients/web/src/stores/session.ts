@@ -56,6 +56,7 @@ export const useSession = defineStore("session", () => {
 
   async function logOut(): Promise<void> {
     leaving = true;
+    desk.value?.inbox.release();
     close();
     await login.logOut();
     location.assign("/login");

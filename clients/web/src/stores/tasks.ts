@@ -22,6 +22,7 @@ import {
   taskOf,
   type Wanted,
   without,
+  withinReach,
 } from "../tasks/board";
 
 const PAGE = 30;
@@ -31,6 +32,7 @@ const MOST_SINGLE = 10;
 const GATHER_MS = 250;
 const MOST_MEMBERS = 1000;
 const MOST_KNOWN = 1000;
+const ASK_AGAIN_MS = 5000;
 
 interface MemberPage {
   items: Member[];
@@ -50,8 +52,9 @@ export const useTasks = defineStore("tasks", () => {
   const desk = shallowRef<Desk | null>(null);
   const reviewer = computed(() => desk.value !== null && reviewsSomewhere(desk.value.user));
   const listeners = new Set<(id: string | null) => void>();
-  /** The version of each task that was heard of last: an answer that was under way meanwhile may be older. */
-  const known = new Map<string, number>();
+  /** The version of each task that was heard of last, and as which: an answer that was under way meanwhile is older. */
+  const known = new Map<string, { version: number; place: number }>();
+  let heardOf = 0;
   let generation = 0;
 
   /** The board is shown: keep it up to date until `close`. */
@@ -91,7 +94,7 @@ export const useTasks = defineStore("tasks", () => {
 
   async function load(state: Section["state"], cursor: string | null, limit: number): Promise<void> {
     if (!desk.value || !wanted.value) return;
-    const [mine, { user, api }, asked] = [generation, desk.value, wanted.value];
+    const [mine, { user, api }, asked, since] = [generation, desk.value, wanted.value, heardOf];
     change(state, { status: "loading" });
     const query = new URLSearchParams({ state, limit: String(Math.min(limit, LARGEST_PAGE)) });
     if (asked.project) query.set("project", asked.project);
@@ -103,7 +106,10 @@ export const useTasks = defineStore("tasks", () => {
       const section = sections.value.find((one) => one.state === state);
       if (mine !== generation || section?.status === "folded") return;
       const items = page.items.filter((task) => isNews(task) && belongs(task, asked, user));
-      const before = cursor === null ? [] : (section?.tasks ?? []);
+      const reach = { tasks: page.items, cursor: page.next_cursor };
+      const isNewer = (task: Task): boolean =>
+        (known.get(task.id)?.place ?? 0) > since && withinReach(reach, task);
+      const before = (section?.tasks ?? []).filter((task) => cursor !== null || isNewer(task));
       change(state, { status: "ready", tasks: appended(before, items), cursor: page.next_cursor });
     } catch (error) {
       if (mine === generation) change(state, { status: "failed" });
@@ -122,13 +128,13 @@ export const useTasks = defineStore("tasks", () => {
     const [user, asked] = [desk.value?.user, wanted.value];
     if (!user || !asked || !isNews(task)) return;
     known.delete(task.id);
-    known.set(task.id, task.version);
+    known.set(task.id, { version: task.version, place: (heardOf += 1) });
     if (known.size > MOST_KNOWN) known.delete([...known.keys()][0] ?? "");
     sections.value = placed(sections.value, task, belongs(task, asked, user));
   }
 
   function isNews({ id, version }: Task): boolean {
-    return version >= (known.get(id) ?? 0);
+    return version >= (known.get(id)?.version ?? 0);
   }
 
   /** ApiError: what the server refuses; a `task_conflict` says who was first. */
@@ -155,6 +161,7 @@ export const useTasks = defineStore("tasks", () => {
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) sections.value = without(sections.value, id);
       else passing(error);
+      if (error instanceof ApiError && error.passing) setTimeout(() => heardLater(id), ASK_AGAIN_MS);
     }
   }
 
@@ -184,6 +191,11 @@ export const useTasks = defineStore("tasks", () => {
   const gathered = new Set<string>();
   let gathering: ReturnType<typeof setTimeout> | undefined;
   let everything = false;
+
+  /** What could not be asked for is, as long as the board is shown. */
+  function heardLater(id: string): void {
+    if (wanted.value) heard(id);
+  }
 
   /** The first change is asked for at once, what follows it closely together. */
   function heard(id: string | null): void {

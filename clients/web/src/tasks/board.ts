@@ -77,7 +77,10 @@ export function without(sections: readonly Section[], id: string): Section[] {
 }
 
 /** What lies behind the last one that is loaded comes with a later page. */
-function withinReach({ tasks, cursor }: Section, task: Task): boolean {
+export function withinReach(
+  { tasks, cursor }: { tasks: readonly Task[]; cursor: string | null },
+  task: Task,
+): boolean {
   const last = tasks.at(-1);
   return cursor === null || (last !== undefined && byId(task, last) <= 0);
 }
