@@ -220,7 +220,7 @@ def _length(dialect: str) -> Any:
     entry = tables.posting.alias("entry")
     content = tables.notification.alias("content_of_entry")
     # A table that has grown since it was last analysed looks empty to PostgreSQL, and any way through it as good as the
-    # index by the id: a join would read all of it for each entry. Hence no join, and no index for the room.
+    # index by the id: a join would read all of it for each entry. Hence no joins, and no index for the room.
     other = select(
         _posting.notification_id,
         _posting.offset,
@@ -236,12 +236,18 @@ def _length(dialect: str) -> Any:
         .correlate(entry)
         .scalar_subquery()
     )
+    shown = (
+        select(content.c.id)
+        .where(content.c.id == entry.c.notification_id, is_shown(content, NOW))
+        .limit(1)
+        .correlate(entry)
+        .scalar_subquery()
+    )
     counted = (
         select(entry.c.offset)
-        .join(content, content.c.id == entry.c.notification_id)
         .where(entry.c.room == _thread.room, entry.c.thread == _thread.thread)
-        .where(entry.c.kind == Kind.NOTIFICATION.value, is_shown(content, NOW), is_due(_USER_ID, entry))
-        .where(elsewhere.is_(None))
+        .where(entry.c.kind == Kind.NOTIFICATION.value, is_due(_USER_ID, entry))
+        .where(shown.is_not(None), elsewhere.is_(None))
         .limit(MAX_THREAD)
         .correlate(tables.room_thread)
         .subquery()

@@ -20,14 +20,14 @@ async def _migrate(url: str) -> str:
     return url
 
 
-async def _empty(url: str) -> None:
-    def empty(connection: Connection) -> None:
+async def empty(url: str) -> None:
+    def delete_all(connection: Connection) -> None:
         for table in reversed(tables.metadata.sorted_tables):
             if table is not tables.log:
                 connection.execute(table.delete())
 
     async with opened(url) as database:
-        await database.write(empty)
+        await database.write(delete_all)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_url(migrated_database: str) -> str:
     """A PostgreSQL database with the present data model, for what only it can do wrong."""
-    asyncio.run(_empty(migrated_database))
+    asyncio.run(empty(migrated_database))
     return migrated_database
 
 
