@@ -73,15 +73,12 @@ export class Outbox {
     void this.send();
   }
 
-  /** The page is being left: send all there is. Nobody here will hear whether that arrived. */
+  /** The page is being left: nobody here will hear whether the mark that is being sent arrived. */
   leave(): void {
     this.release();
-    const left_at = Date.now();
-    const ours = new Set(this.#marks.map(({ key }) => key));
-    this.options.store.write(
-      "marks",
-      this.#stored().map((mark) => (ours.has(mark.key) ? { ...mark, left_at } : mark)),
-    );
+    const sending = this.#next()?.key;
+    const left = (mark: Mark): Mark => (mark.key === sending ? { ...mark, left_at: Date.now() } : mark);
+    this.options.store.write("marks", this.#stored().map(left));
   }
 
   /** Drop a mark that is held. False: it is on its way. */
