@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -81,6 +82,8 @@ async def mark_by_chance(log: SqlLog, database: Database, chance: random.Random,
 
 
 async def work_by_chance(database: Database, chance: random.Random, ids: Sequence[str]) -> None:
+    """No two tasks are as old: which of them is the oldest would be anybody's choice."""
+    now = clock.now()
     rows = [
         {
             "project_id": chance.choice(PROJECTS),
@@ -88,10 +91,10 @@ async def work_by_chance(database: Database, chance: random.Random, ids: Sequenc
             "state": chance.choice(list(TaskState)).value,
             "assignee_id": chance.choice([None, *ids]),
             "version": 1,
-            "created_at": clock.now(),
-            "changed_at": clock.now(),
+            "created_at": now,
+            "changed_at": now - timedelta(minutes=at),
         }
-        for _ in range(60)
+        for at in range(60)
     ]
     await database.write(lambda connection: connection.execute(insert(tables.task), rows))
 
