@@ -511,6 +511,30 @@ test("a room that is left takes what is its own along", async () => {
   await left;
 });
 
+test("a room that was left while nobody was connected takes what is its own along", async () => {
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: [] }];
+  const gone = view(({ rows }) => rows.length === 0);
+  const session = { state: "syncing", epoch: "e1", recovered: {}, position: { global: 0 } };
+  await client.hear("session", session as never);
+  await gone;
+});
+
+test("a list that is to be read as a whole is, also when its top is to be read meanwhile", async () => {
+  routes["GET inbox"] = [200, { ...page, items: numbered(300, 251), next_cursor: "c1" }];
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: numbered(250, 151), next_cursor: "c2" }];
+  await inbox.more();
+  const position = { "user:1": 300 };
+  routes["GET inbox"] = [200, { ...page, items: numbered(299, 200), next_cursor: "c1", position }];
+  delayMs = (route) => (route === "GET inbox" ? 100 : 0);
+  void inbox.reload();
+  const changed = { unread: 0, unseen: 0, version: 1, position, changed: [], through: { "user:1": 300 } };
+  await client.hear("inbox", changed);
+  await view(({ loading }) => !loading);
+  expect(keys()).toEqual(numbered(299, 200).map(({ id }) => id));
+});
+
 test("another epoch begins with what it says, also when its numbers are smaller", async () => {
   const session = {
     ...{ state: "syncing" as const, session_id: "s", user_id: "1", recovered: {}, position: {}, skip: {} },

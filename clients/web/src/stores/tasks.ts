@@ -161,7 +161,7 @@ export const useTasks = defineStore("tasks", () => {
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) sections.value = without(sections.value, id);
       else passing(error);
-      if (error instanceof ApiError && error.passing) setTimeout(() => heardLater(id), ASK_AGAIN_MS);
+      if (error instanceof ApiError && error.passing) setTimeout(() => heard(id), ASK_AGAIN_MS);
     }
   }
 
@@ -191,11 +191,6 @@ export const useTasks = defineStore("tasks", () => {
   const gathered = new Set<string>();
   let gathering: ReturnType<typeof setTimeout> | undefined;
   let everything = false;
-
-  /** What could not be asked for is, as long as the board is shown. */
-  function heardLater(id: string): void {
-    if (wanted.value) heard(id);
-  }
 
   /** The first change is asked for at once, what follows it closely together. */
   function heard(id: string | null): void {
