@@ -159,6 +159,7 @@ class Link:
         self.ended = False
         self._socket = _Socket(self)
         self.accepted: bool | None = None
+        self._decided = asyncio.Event()
         self._on_wire = on_wire
         self._inbox: deque[tuple[str, dict[str, Any]]] = deque()
         self._stirred = asyncio.Event()
@@ -172,8 +173,7 @@ class Link:
         self.node.links.add(self)
         await sockets._handle_eio_connect(self.sid, {})
         await self._say(f"0{json.dumps(auth)}")
-        while self.accepted is None and not self.closed:
-            await asyncio.sleep(0)
+        await self._decided.wait()
 
     async def _say(self, packet: str) -> None:
         await self.node.sockets._handle_eio_message(self.sid, packet)
@@ -193,6 +193,7 @@ class Link:
             self.deliver(event, payload)
         else:
             self.accepted = text[0] == _CONNECTED
+            self._decided.set()
 
     def end(self) -> None:
         """Close behind what is on its way."""
@@ -204,6 +205,7 @@ class Link:
         if self.closed:
             return
         self.closed = True
+        self._decided.set()
         self._pumping.cancel()
         self._stirred.set()
         self.node.links.discard(self)

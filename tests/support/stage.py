@@ -14,6 +14,7 @@ from server.app import administration, migrate_database
 from server.settings import Settings, read_settings
 from tests.support.passwords import QUICK_HASHER
 from tests.support.processes import SECRET_KEY, ServerProcess
+from tests.support.waiting import eventually
 
 PASSWORD = "demo-password"
 QUICK = {
@@ -111,8 +112,6 @@ async def until(condition: Callable[[], Any], deadline_s: float = 20) -> None:
             await _waiting[-1]
 
 
-async def until_written(path: Path, text: str, deadline_s: float = 20) -> None:
-    """Return once the file of another process holds the text. A file has no event to wait for."""
-    async with asyncio.timeout(deadline_s):
-        while text not in await asyncio.to_thread(path.read_text):
-            await asyncio.sleep(0)
+async def until_written(path: Path, text: str) -> None:
+    """Return once the file of another process holds the text."""
+    await eventually(lambda: text in path.read_text())

@@ -22,6 +22,7 @@ from core.ports.log import Appended, Unit
 from core.store import tables
 from core.store.database import Database, open_database
 from core.store.log import SqlLog
+from tests.support.waiting import eventually
 
 
 def draft(
@@ -234,8 +235,7 @@ async def gathering(log: SqlLog, url: str):
 async def all_taken(log: SqlLog) -> None:
     """Wait until the appender has taken into groups whatever was submitted before."""
     await asyncio.sleep(0)
-    while log.appender.waiting_units:
-        await asyncio.sleep(0)
+    await eventually(lambda: not log.appender.waiting_units)
 
 
 def sqlite_path(url: str) -> Path:

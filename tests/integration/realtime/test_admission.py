@@ -16,6 +16,7 @@ from core.store.database import open_database
 from core.store.migrations import migrate
 from tests.support.fleet import Device, Fleet, Node
 from tests.support.store import draft
+from tests.support.waiting import eventually
 
 ROOM = "project:1"
 
@@ -138,8 +139,7 @@ async def test_a_replay_that_overflowed_reads_anew_what_is_due(fleet: Fleet):
     await looking.reached.wait()
     reading.opened.set()
     link = client.device.link
-    while 400 not in client.heard and not link.closed:
-        await asyncio.sleep(0)
+    await eventually(lambda: 400 in client.heard or link.closed)
     looking.opened.set()
     await fleet.settle()
     assert [offset for offset in client.heard if offset > 400] == []
@@ -155,8 +155,7 @@ async def test_rooms_that_are_joined_while_the_replay_is_planned_are_not_lost(fl
     await planning.reached.wait()
     client.wire.clear()
     await join(node)
-    while any(task.get_name() == "look at 1" for task in node.working):
-        await asyncio.sleep(0)
+    await eventually(lambda: not any(task.get_name() == "look at 1" for task in node.working))
     await publish(node)
     planning.opened.set()
     await fleet.idle()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from realtime.seal import Message
 from tests.support.fleet import Device, Fleet, Node
 from tests.support.redis_server import RedisServer
 from tests.support.store import draft
+from tests.support.waiting import eventually
 
 ROOM = "project:1"
 
@@ -45,7 +46,7 @@ async def fleet(
     for change in (AddProject(id="1", name="1"), *people, join):
         await fleet.nodes[0].log.commit(Unit("test", changes=(change,)))
     await fleet.start()
-    await until(lambda: all(servers(node).is_known for node in fleet.nodes))
+    await eventually(lambda: all(servers(node).is_known for node in fleet.nodes))
     yield fleet
     await fleet.close()
     await database.close()
@@ -53,13 +54,6 @@ async def fleet(
 
 def servers(node: Node) -> Servers:
     return node.receiver.servers
-
-
-async def until(condition: Callable[[], object], within_s: float = 15) -> None:
-    """Return once the condition holds. What other tasks do has no event of its own here."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 class Client:
@@ -81,7 +75,7 @@ async def connected(fleet: Fleet, node: Node, user_id: str = "1", login: str | N
     user = await node.identity.user(user_id)
     assert await client.device.connect(node, node.tokens.access(user, login or new_id()))
     await fleet.idle()
-    await until(lambda: {f"notify:{room}" for room in user.rooms} <= node.manager.listener.confirmed)
+    await eventually(lambda: {f"notify:{room}" for room in user.rooms} <= node.manager.listener.confirmed)
     await fleet.idle()
     return client
 
@@ -96,7 +90,7 @@ async def test_what_is_published_on_one_server_is_shown_on_the_other(fleet: Flee
     client = await connected(fleet, there)
     for number in range(5):
         await publish(here, ROOM, title=str(number))
-    await until(lambda: len(client.shown) == 5)
+    await eventually(lambda: len(client.shown) == 5)
     assert [shown["title"] for shown in client.shown] == ["0", "1", "2", "3", "4"]
     assert there.hub.repair.repaired == 0
 
@@ -106,7 +100,7 @@ async def test_what_is_too_large_for_redis_is_read_from_the_log_at_once(fleet: F
     client = await connected(fleet, there)
     await publish(here, ROOM, content="任" * MAX_BODY_BYTES)
     await publish(here, ROOM, title="small")
-    await until(lambda: len(client.shown) == 2)
+    await eventually(lambda: len(client.shown) == 2)
     assert len(client.shown[0]["content"]) == MAX_BODY_BYTES
     assert there.hub.repair.repaired >= 1
 
@@ -119,7 +113,7 @@ async def test_what_was_published_before_the_subscription_held_is_read_from_the_
     assert not client.shown
     there.manager._started = False
     there.manager.start()
-    await until(lambda: client.shown)
+    await eventually(lambda: client.shown)
 
 
 async def test_receipts_reach_the_persons_sessions_on_other_servers_but_not_the_one_that_gave_them(
@@ -129,12 +123,12 @@ async def test_receipts_reach_the_persons_sessions_on_other_servers_but_not_the_
     giving, other = await connected(fleet, here), await connected(fleet, there)
     stranger = await connected(fleet, there, "2")
     await publish(here, "user:1")
-    await until(lambda: giving.shown and other.shown)
+    await eventually(lambda: giving.shown and other.shown)
     answer = await giving.device.link.call("read", {"ids": [giving.shown[0]["id"]]}, 10)
     assert answer["ok"]
-    await until(lambda: other.of("inbox"))
+    await eventually(lambda: other.of("inbox"))
     await publish(here, "user:1", title="a mark behind it")
-    await until(lambda: len(giving.shown) == 2)
+    await eventually(lambda: len(giving.shown) == 2)
     assert other.of("inbox")[0]["unread"] == 0
     assert not giving.of("inbox")
     assert not stranger.of("inbox")
@@ -146,7 +140,7 @@ async def test_who_leaves_a_project_is_out_of_it_on_every_server(fleet: Fleet):
     leave = SetMember(project_id="1", user_id="1", roles=None)
     await here.log.commit(Unit("test", changes=(leave,)))
     here.publisher.people_changed(("1",))
-    await until(lambda: client.of("rooms"))
+    await eventually(lambda: client.of("rooms"))
     assert client.of("rooms")[0]["left"] == [ROOM]
 
 
@@ -156,7 +150,7 @@ async def test_a_token_that_is_revoked_ends_its_session_on_every_server(fleet: F
     change = RevokeToken(id="login-1", user_id="1", expires_at=clock.now() + timedelta(days=1))
     await here.log.commit(Unit("test", changes=(change,)))
     here.publisher.people_changed(("1",))
-    await until(lambda: [end for end in client.of("session") if end["state"] == "ending"])
+    await eventually(lambda: [end for end in client.of("session") if end["state"] == "ending"])
     assert kept.device.connected
 
 
@@ -168,7 +162,7 @@ async def test_connections_are_counted_over_all_servers_each_once(fleet: Fleet):
     await connected(fleet, there, "2")
     for node in fleet.nodes:
         presence = servers(node)
-        await until(lambda presence=presence: presence.connections("global") == 4)
+        await eventually(lambda presence=presence: presence.connections("global") == 4)
         assert presence.audience(["user:1"]) == Audience(3, 2)
         assert presence.audience(["user:1", ROOM, "global"]) == Audience(4, 2)
         assert presence.audience(["user:2"]) == Audience(1, 1)
@@ -179,26 +173,26 @@ async def test_connections_are_counted_over_all_servers_each_once(fleet: Fleet):
 async def test_who_goes_is_not_counted_any_more(fleet: Fleet):
     here, there = fleet.nodes
     client = await connected(fleet, there)
-    await until(lambda: servers(here).connections("user:1") == 1)
+    await eventually(lambda: servers(here).connections("user:1") == 1)
     await client.device.drop()
-    await until(lambda: servers(here).connections("user:1") == 0)
+    await eventually(lambda: servers(here).connections("user:1") == 0)
 
 
 async def test_a_server_that_is_killed_is_not_counted_any_more(fleet: Fleet):
     here, there = fleet.nodes
     await connected(fleet, there)
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
     await there.crash()
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(0, 0))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(0, 0))
 
 
 async def test_a_server_that_says_goodbye_is_forgotten_at_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch):
     here, there = fleet.nodes
     await connected(fleet, there)
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
     monkeypatch.setattr(presence_module, "SILENCE_S", 3_600)
     await there.receiver.close()
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(0, 0))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(0, 0))
 
 
 async def test_without_redis_the_number_of_connections_is_not_known(
@@ -207,25 +201,25 @@ async def test_without_redis_the_number_of_connections_is_not_known(
     here, there = fleet.nodes
     await connected(fleet, here)
     await connected(fleet, there)
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(2, 2))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(2, 2))
     await asyncio.to_thread(redis_server.kill)
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(None, None))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(None, None))
     assert servers(here).connections("user:1") == 2
     monkeypatch.setattr(presence_module, "EXPIRY_S", 0)
     assert servers(here).connections("user:1") == 1
     monkeypatch.undo()
     await asyncio.to_thread(redis_server.start)
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(2, 2))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(2, 2))
 
 
 async def test_a_beat_that_was_missed_makes_a_server_tell_everything_again(fleet: Fleet):
     here, there = fleet.nodes
     await connected(fleet, there)
-    await until(lambda: servers(here).connections("user:1") == 1)
+    await eventually(lambda: servers(here).connections("user:1") == 1)
     known = servers(here)._servers[there.manager.host_id]
     known.forget()
     known.beats -= 1
-    await until(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
+    await eventually(lambda: servers(here).audience(["user:1"]) == Audience(1, 1))
 
 
 async def test_a_beat_that_is_sent_again_changes_nothing(fleet: Fleet):
@@ -234,10 +228,10 @@ async def test_a_beat_that_is_sent_again_changes_nothing(fleet: Fleet):
     take = servers(here).take
     servers(here).take = lambda message: (beats.append(message), take(message))
     client = await connected(fleet, there)
-    await until(lambda: servers(here).connections("user:1") == 1)
+    await eventually(lambda: servers(here).connections("user:1") == 1)
     told = [beat for beat in beats if beat.origin == there.manager.host_id]
     await client.device.drop()
-    await until(lambda: servers(here).connections("user:1") == 0)
+    await eventually(lambda: servers(here).connections("user:1") == 0)
     for beat in told:
         take(beat)
     assert servers(here).audience(["user:1"]) == Audience(0, 0)
@@ -248,7 +242,7 @@ async def test_many_people_are_told_of_in_several_messages(fleet: Fleet, monkeyp
     here, there = fleet.nodes
     await connected(fleet, there)
     await connected(fleet, there, "2")
-    await until(lambda: servers(here).audience(["user:1", "user:2"]) == Audience(2, 1))
+    await eventually(lambda: servers(here).audience(["user:1", "user:2"]) == Audience(2, 1))
 
 
 async def test_what_is_published_by_hand_is_shown_to_who_is_there_and_stored_nowhere(
@@ -259,7 +253,7 @@ async def test_what_is_published_by_hand_is_shown_to_who_is_there_and_stored_now
     client = await connected(fleet, there)
     by_hand = {"type": "test", "title": "测试", "content": "测试通知"}
     redis_server.ask("PUBLISH", "notify:user:1", json.dumps(by_hand))
-    await until(lambda: client.shown)
+    await eventually(lambda: client.shown)
     (shown,) = client.shown
     assert by_hand.items() <= shown.items()
     assert shown["offset"] is None
@@ -285,7 +279,7 @@ async def test_what_is_published_by_hand_and_wrong_is_dropped(fleet: Fleet, redi
     for by_hand in wrong:
         redis_server.ask("PUBLISH", "notify:user:1", by_hand)
     redis_server.ask("PUBLISH", "notify:user:1", '{"title":"right"}')
-    await until(lambda: client.shown)
+    await eventually(lambda: client.shown)
     assert [shown["title"] for shown in client.shown] == ["right"]
     assert there.manager.forged == len(wrong)
 
@@ -295,7 +289,7 @@ async def test_nothing_by_hand_is_taken_unless_it_is_allowed(fleet: Fleet, redis
     client = await connected(fleet, there)
     redis_server.ask("PUBLISH", "notify:user:1", '{"title":"by hand"}')
     await publish(here, "user:1", title="right")
-    await until(lambda: client.shown)
+    await eventually(lambda: client.shown)
     assert [shown["title"] for shown in client.shown] == ["right"]
 
 
@@ -307,11 +301,11 @@ async def test_a_replayed_message_changes_nothing(fleet: Fleet, redis_server: Re
     put = here.manager.outbox.put
     here.manager.outbox.put = lambda channel, message: (sealed.append(message), put(channel, message))
     await publish(here, ROOM, title="once")
-    await until(lambda: client.shown)
+    await eventually(lambda: client.shown)
     for _ in range(3):
         redis_server.ask("PUBLISH", f"notify:{ROOM}", sealed[0].decode())
     await publish(here, ROOM, title="behind it")
-    await until(lambda: len(client.of("notification")) > 1)
+    await eventually(lambda: len(client.of("notification")) > 1)
     assert [shown["title"] for shown in client.of("notification")] == ["once", "behind it"]
 
 
