@@ -1,4 +1,6 @@
+import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -6,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, StorageState
 
 from tests.browser.people import OpenPage
 from tests.support.browser import CHROMIUM, Faults, chromium, screenshot
@@ -55,14 +57,16 @@ async def open_page(
 ) -> AsyncIterator[OpenPage]:
     """Opens a page of the server, each on a device of its own: nothing is shared with the pages before.
 
-    Options are those of Playwright's `new_context`. A further tab of the device: `page.context.new_page()`. When the
+    With a username, that person has logged in there before. Options are those of Playwright's `new_context`. A further tab of the device: `page.context.new_page()`. When the
     test fails, each device leaves a picture.
     """
     pages: list[Page] = []
     async with AsyncExitStack() as stack:
 
-        async def open_page(path: str = "/", **options: Any) -> Page:
-            context = await browser.new_context(base_url=sqlite_server.url, **{"locale": "en", **options})
+        async def open_page(path: str = "/", username: str | None = None, **options: Any) -> Page:
+            kept = username and await _login_kept(sqlite_server.url, username)
+            options = {"locale": "en", "storage_state": kept, **options}
+            context = await browser.new_context(base_url=sqlite_server.url, **options)
             stack.push_async_callback(context.close)
             faults.watch(context)
             pages.append(await context.new_page())
@@ -73,6 +77,19 @@ async def open_page(
         if request.node.stash.get(_FAILED, False):
             for number, page in enumerate(pages):
                 await screenshot(page, f"failed-{request.node.name}-{number}")
+
+
+async def _login_kept(url: str, username: str) -> StorageState:
+    """What `clients/js/src/login.ts` keeps of a login."""
+    async with logged_in(url, username) as caller:
+        kept = {
+            "access_token": caller.token,
+            "refresh_token": caller.refresh_token,
+            "renew_at": (time.time() + 60) * 1000,
+            "user": caller.user,
+        }
+    item = {"name": f"notify:{url}:login", "value": json.dumps(kept)}
+    return {"origins": [{"origin": url, "localStorage": [item]}]}
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,8 +6,6 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.support.browser import log_in
-
 OpenPage = Callable[..., Awaitable[Page]]
 
 
@@ -55,11 +53,9 @@ async def live(page: Page) -> None:
 
 
 async def come_in(open_page: OpenPage, username: str, path: str = "/", **options: Any) -> Page:
-    """A page of somebody who has logged in, is connected, and has closed the welcome."""
-    page = await open_page(path, **options)
-    await log_in(page, username)
+    """A page of somebody who has logged in before, and is connected."""
+    page = await open_page(path, username, **options)
     await live(page)
-    await greeted(page)
     await page.mouse.move(0, 0)
     return page
 

@@ -155,14 +155,14 @@ def test_parameters_are_never_null(served):
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-@pytest.mark.parametrize("caller_name", ["admin", "zhangsan"])
 def test_what_the_document_allows_is_answered_as_documented(
-    document, session, credentials, existing, method, path, caller_name
+    document, session, credentials, existing, method, path
 ):
     """What a path names is there, where it can be: an answer with everything in it is held against the document too."""
 
     def call(case, checks):
-        case.call_and_validate(headers=credentials[caller_name], checks=checks, session=session)
+        for caller in ("zhangsan", "admin"):  # who may do less comes before what is done
+            case.call_and_validate(headers=credentials[caller], checks=checks, session=session)
 
     check_cases(
         document[path][method],
