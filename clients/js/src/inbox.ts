@@ -165,7 +165,9 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#outdated = false;
     this.#whole ||= extent === "whole";
     await this.#reading.run(async () => {
-      const [page, count] = await Promise.all([this.#read({ ...this.#filter, limit }), this.#countedNow()]);
+      const counting = this.#countedNow();
+      const page = await this.#read({ ...this.#filter, limit }, undefined, counting);
+      const count = await counting;
       return () => {
         this.#replace(page, this.#whole ? "whole" : "top");
         this.#whole = false;
@@ -185,10 +187,13 @@ export class Inbox extends Emitter<InboxEvents> {
     };
   }
 
-  /** A page as things are: what was marked or taken back while it was on its way must not come back. */
-  async #read(filter: InboxFilter, cursor?: string): Promise<InboxPage> {
+  /**
+   * A page as things are once `beside` is there, too: what was marked or taken back while either was on its way must
+   * not come back.
+   */
+  async #read(filter: InboxFilter, cursor?: string, beside?: Promise<unknown>): Promise<InboxPage> {
     for (let reads = 1; ; reads += 1) {
-      const page = await this.#api.inbox(filter, cursor);
+      const [page] = await Promise.all([this.#api.inbox(filter, cursor), beside]);
       if (!this.#horizon.isAheadOf(page)) return page;
       if (reads === MAX_READS) {
         this.#outdated = true;

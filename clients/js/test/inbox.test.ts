@@ -390,6 +390,20 @@ test("a page that was read before something was marked is read again", async () 
   expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, true]);
 });
 
+test("a page is read again that something was marked behind while the numbers were on their way", async () => {
+  await inbox.open();
+  delayMs = (route) => (route === "GET inbox/counts" ? 300 : 0);
+  const read = answered("GET inbox");
+  const reloaded = inbox.reload();
+  await read;
+  await new Promise((taken) => setTimeout(taken, 100));
+  routes["GET inbox"] = [200, { ...page, version: 2, items: [{ ...item("2"), read_at: "now" }, item("1")] }];
+  const event = { unread: 1, unseen: 1, version: 2, position: {}, through: {} };
+  await client.hear("inbox", { ...event, changed: [{ id: "2", read_at: "now" }] });
+  await reloaded;
+  expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, true]);
+});
+
 test("a page that was read before something was taken back is read again", async () => {
   await inbox.open();
   onAnswer = (route) => {
