@@ -19,7 +19,7 @@ from api import (
     tasks,
 )
 from api.context import SERVICES, TRUSTED_PROXIES, Services
-from api.cors import cross_origin
+from api.cors import preflight, share
 from api.hosts import AllowedHosts, host_check
 from api.middleware import authentication, refusals
 from api.openapi import document_route
@@ -57,8 +57,9 @@ def build_application(
     private = frozenset(route.handler for route in documented if not route.public)
     application = web.Application(
         client_max_size=MAX_BODY_BYTES,
-        middlewares=[host_check(hosts), cross_origin(cors_origins), refusals, authentication(private)],
+        middlewares=[host_check(hosts), preflight(cors_origins), refusals, authentication(private)],
     )
+    share(application, cors_origins)
     application[SERVICES] = services
     application[TRUSTED_PROXIES] = trusted_proxies
     add_routes(application, documented)

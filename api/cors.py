@@ -16,26 +16,32 @@ _PREFLIGHT = {
 _EXPOSED = "Retry-After, X-Request-ID"
 
 
-def cross_origin(origins: Collection[str]) -> Middleware:
-    """A middleware that lets pages of these origins call /api/v1 and read its answers, refusals too.
+def share(application: web.Application, origins: Collection[str]) -> None:
+    """Let pages of these origins call /api/v1 and read its answers, refusals and what comes in pieces too.
 
     Never with credentials: cookies are not used here.
     """
 
-    @web.middleware
-    async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def allow(request: web.Request, response: web.StreamResponse) -> None:
         if not request.path.startswith(f"{PREFIX}/"):
-            return await handler(request)
-        origin = request.headers.get("Origin")
-        allowed = origin in origins
-        if allowed and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            response: web.StreamResponse = web.Response(status=204, headers=_PREFLIGHT)
-        else:
-            response = await handler(request)
+            return
         response.headers["Vary"] = "Origin"
-        if allowed and origin is not None:
+        origin = request.headers.get("Origin")
+        if origin is not None and origin in origins:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-        return response
 
-    return share
+    application.on_response_prepare.append(allow)
+
+
+def preflight(origins: Collection[str]) -> Middleware:
+    """A middleware that tells pages of these origins that they may ask."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if asks and request.path.startswith(f"{PREFIX}/") and request.headers.get("Origin") in origins:
+            return web.Response(status=204, headers=_PREFLIGHT)
+        return await handler(request)
+
+    return answer

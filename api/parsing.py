@@ -1,5 +1,6 @@
 """Request parsing: bodies, queries and headers through marshmallow, with our one error shape."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,6 +10,8 @@ from marshmallow import Schema, ValidationError
 from core.domain.errors import Invalid, Malformed, TooLarge
 from core.schemas.errors import invalid
 
+BODY_S = 30
+"""A body has to be there so long after its head, in s: until then it is kept, and there may be many."""
 _MAX_FIELDS = 1_000
 """More than any schema has: what is unknown is told one by one, and that takes its time."""
 
@@ -55,12 +58,15 @@ def _check_given_once(repeated: set[str]) -> None:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body as it came. Raises `TooLarge`, `Malformed`."""
+    """The body as it came. Raises `TooLarge`, `Malformed`; the latter also when it does not come whole in time."""
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge("The request is too large.") from error
-    except (web.RequestPayloadError, ConnectionResetError) as error:
+    except (web.RequestPayloadError, ConnectionResetError, TimeoutError) as error:
+        # Where the next request would begin is not known.
+        request.content.set_exception(error)
         raise Malformed("The body did not arrive whole.") from error
 
 

@@ -41,7 +41,7 @@ from core.services.workday import Untold, Workday
 from core.store import backup
 from core.store.checks import check_data_model, check_durable
 from core.store.counters import SqlCounters
-from core.store.database import Database, open_database
+from core.store.database import STATEMENT_TIMEOUT_S, Database, open_database
 from core.store.directory import SqlDirectory
 from core.store.identity import SqlIdentity
 from core.store.inbox import SqlInbox
@@ -80,11 +80,13 @@ from server.web_client import WebClient
 
 
 @asynccontextmanager
-async def opened_database(settings: Settings) -> AsyncIterator[Database]:
+async def opened_database(
+    settings: Settings, *, statement_timeout_s: float | None = STATEMENT_TIMEOUT_S
+) -> AsyncIterator[Database]:
     """The database of the settings, for as long as the block runs. Raises `Unavailable`."""
     if settings.uses_sqlite:
         _make_folder(settings)
-    database = open_database(settings.database_url)
+    database = open_database(settings.database_url, statement_timeout_s=statement_timeout_s)
     try:
         yield database
     finally:
@@ -102,8 +104,8 @@ def _make_folder(settings: Settings) -> None:
 
 
 async def migrate_database(settings: Settings) -> None:
-    """Bring the database to the present data model."""
-    async with opened_database(settings) as database:
+    """Bring the database to the present data model, however long it takes."""
+    async with opened_database(settings, statement_timeout_s=None) as database:
         await migrate(database)
 
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import logging.config
+import re
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -112,9 +114,24 @@ def _second(seconds: float) -> str:
 _NOT_EXTRA = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
+def _write_traceback(out: TextIO, exc_info: Any) -> None:
+    out.write(f"\n{_traceback(exc_info)}")
+
+
+def _traceback(exc_info: Any) -> str:
+    """As Python writes it, less what PostgreSQL says of the row at fault: names and texts stand in it."""
+    return _DETAIL.sub("DETAIL:  …", "".join(traceback.format_exception(*exc_info)).rstrip("\n"))
+
+
+_DETAIL = re.compile(
+    r"^DETAIL:  .*?(?=\n(?:HINT:  |\[SQL: |\(Background on )|\n\n(?:The above|During handling)|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
 def _as_json(event: dict[str, Any]) -> str:
     if "exc_info" in event:
-        structlog.processors.format_exc_info(None, "", event)
+        event["exception"] = _traceback(event.pop("exc_info"))
     try:
         return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # what UTF-8 has no form for, or a number of more than 64 bits
@@ -122,10 +139,10 @@ def _as_json(event: dict[str, Any]) -> str:
 
 
 _CONSOLE = structlog.dev.ConsoleRenderer(
-    # Plain on purpose: the pretty one prints local variables, and those hold tokens and texts.
     colors=False,
     pad_event_to=0,
-    exception_formatter=structlog.dev.plain_traceback,
+    # Plain on purpose: the pretty one prints local variables, and those hold tokens and texts.
+    exception_formatter=_write_traceback,
 )
 
 

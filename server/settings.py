@@ -228,11 +228,30 @@ def _make_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
+_URL_PARAMETERS = frozenset(
+    {
+        "application_name",
+        "host",
+        "options",
+        "port",
+        "prepared_statement_cache_size",
+        "ssl",
+        "sslmode",
+        "target_session_attrs",
+    }
+)
+"""What a PostgreSQL URL may say behind its question mark. The driver takes anything else for a mistake in the program."""
+
+
 def _check_database(url: str) -> None:
     if not re.match(r"sqlite:///.|postgres(ql)?://.", url):
         raise ValidationError("Neither sqlite:///path nor postgresql://….")
-    if not url.startswith("sqlite"):
-        split_url(url)
+    if url.startswith("sqlite"):
+        return
+    if unknown := parse_qs(split_url(url).query, keep_blank_values=True).keys() - _URL_PARAMETERS:
+        raise ValidationError(
+            f"Nothing here knows the parameters {', '.join(sorted(unknown))}: leave them out."
+        )
 
 
 def _check_redis(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 
 from aiohttp import web
@@ -63,7 +64,7 @@ class WebClient:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["file"]
         path = self._root / name
-        if not await asyncio.to_thread(path.is_file):
+        if not await asyncio.to_thread(os.path.isfile, path):  # False too for a name that no file can have
             raise web.HTTPNotFound
         headers = _IMMUTABLE if name.startswith(_ASSETS) else _REVALIDATED
         kind = _TYPES.get(path.suffix)

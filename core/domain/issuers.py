@@ -6,9 +6,10 @@ What an issuer calls `17` is `acme|17` here, with the issuer's prefix: never the
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from core.domain import clock
 from core.domain.errors import Unauthenticated
 from core.domain.identity import AdoptUser
 from core.domain.people import MAX_NAME
@@ -19,6 +20,9 @@ OURS = "notify"
 
 OUTSIDE_MARK = "|"
 """Stands in every id of an outside person or project, and in no username of our own."""
+
+CLOCK_LEEWAY_S = 5
+"""How far the clock of whoever signed a token may be ahead of ours. An expiry is taken as it stands."""
 
 PREFIX_PATTERN = r"[a-z][a-z0-9-]{0,15}"
 
@@ -108,6 +112,13 @@ def moment(claims: Mapping[str, Any], name: str) -> datetime:
     except (ValueError, OverflowError, OSError) as error:
         raise _wrong(name, "not a time") from error
     raise _wrong(name, "not a time")
+
+
+def check_begun(claims: Mapping[str, Any]) -> None:
+    """Raises `Unauthenticated` for a token that was issued, or begins, later than now and the leeway."""
+    latest = clock.now() + timedelta(seconds=CLOCK_LEEWAY_S)
+    if max(moment(claims, name) for name in ("iat", "nbf") if name in claims) > latest:
+        raise Unauthenticated("The token is not valid yet.")
 
 
 def _roles(issuer: Issuer, name: str, value: Any) -> frozenset[str]:

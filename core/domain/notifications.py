@@ -94,7 +94,8 @@ class Draft:
         """Roughly what the draft costs to store; groups are bounded by the sum."""
         content = self.notification
         text = len(content.title) + len(content.content) if content else 0
-        return 256 + 3 * text + (len(str(content.data)) if content else 0) + 96 * len(self.rooms)
+        amended = len(str(self.amendment.set)) if self.amendment else 0  # stored with each posting
+        return 256 + 3 * text + (len(str(content.data)) if content else 0) + (96 + amended) * len(self.rooms)
 
 
 @value(kw_only=True)

@@ -44,8 +44,8 @@ class Unit:
     @property
     def weight(self) -> int:
         """Roughly how much it does to the database; groups are bounded by the sum, so that nobody waits for long."""
-        tasks = sum(change.weight for change in self.changes if isinstance(change, TaskChange))
-        return tasks + max(1, len(self.drafts))
+        changes = sum(change.weight for change in self.changes if isinstance(change, TaskChange | Mark))
+        return changes + max(1, len(self.drafts))
 
 
 @value()

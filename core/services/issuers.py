@@ -3,19 +3,14 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import jwt
 
-from core.domain import clock
 from core.domain.errors import Unauthenticated
 from core.domain.identity import AdoptUser
-from core.domain.issuers import Issuer, moment, outside_id, read_person
+from core.domain.issuers import Issuer, check_begun, moment, outside_id, read_person
 from core.ports.keys import Keys
-
-CLOCK_LEEWAY_S = 5
-"""How far an issuer's clock may be ahead of ours. An expiry is taken as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,7 @@ class OutsideTokens:
                 audience=issuer.audience,
                 options={
                     "require": ["exp", "iat", "aud", "iss", issuer.claims.id],
-                    "verify_iat": False,  # by _check_begun, whose leeway is not for `exp`
+                    "verify_iat": False,  # by check_begun, whose leeway is not for `exp`
                     "verify_nbf": False,
                     "enforce_minimum_key_length": True,
                 },
@@ -67,7 +62,7 @@ class OutsideTokens:
             raise Unauthenticated("The token has expired.", code="token_expired") from error
         except (jwt.InvalidTokenError, jwt.InvalidKeyError, ValueError, TypeError) as error:
             raise Unauthenticated("The token is not valid.") from error
-        _check_begun(claims)
+        check_begun(claims)
         return OutsideToken(
             person=read_person(issuer, claims),
             login_id=outside_id(issuer.prefix, claims.get("jti") or _fingerprint(encoded)),
@@ -85,13 +80,6 @@ class OutsideTokens:
         if key is None:
             raise jwt.InvalidTokenError("The issuer has no such key.")
         return key
-
-
-def _check_begun(claims: dict[str, Any]) -> None:
-    latest = clock.now() + timedelta(seconds=CLOCK_LEEWAY_S)
-    begins = [moment(claims, name) for name in ("iat", "nbf") if name in claims]
-    if max(begins) > latest:
-        raise Unauthenticated("The token is not valid yet.")
 
 
 def _fingerprint(encoded: str) -> str:

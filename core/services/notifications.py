@@ -101,8 +101,9 @@ class NotificationService:
     ) -> tuple[Notification, Sequence[str]]:
         """Change what a notification says, for everybody who has it. `changes` are wire values by field.
 
-        Raises `NotFound`, `Forbidden` (notification_retracted, notification_expired) when its content is gone, and
-        `RateLimited` beyond the budget, which taking back never is: it is how a flood is mended.
+        Raises `NotFound`, `Forbidden` (notification_retracted, notification_expired) when its content is gone,
+        `Forbidden` for who may not publish there any more, and `RateLimited` beyond the budget. Taking back is neither
+        forbidden nor limited: it is how a flood is mended.
         """
         await self._amend(principal, notification_id, Kind.UPDATE, changes)
         return await self.get(principal, notification_id)
@@ -123,6 +124,7 @@ class NotificationService:
         if kind is Kind.UPDATE and not notification.is_shown_at(now):
             raise Forbidden("The notification has expired.", code="notification_expired")
         if kind is Kind.UPDATE:
+            principal.check_may_publish(rooms, notification.type)
             self._budget.spend(principal.sender)
         draft = Draft(
             kind=kind,

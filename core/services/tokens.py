@@ -8,7 +8,7 @@ import jwt
 
 from core.domain.errors import Unauthenticated
 from core.domain.ids import new_id
-from core.domain.issuers import OURS
+from core.domain.issuers import OURS, check_begun
 from core.domain.principals import User
 
 ACCESS_LIFETIME_S = 15 * 60
@@ -58,12 +58,18 @@ class Tokens:
                 algorithms=[_ALGORITHM],
                 issuer=OURS,
                 audience=_AUDIENCE,
-                options={"require": _REQUIRED, "strict_aud": True},
+                options={
+                    "require": _REQUIRED,
+                    "strict_aud": True,
+                    "verify_iat": False,  # by check_begun: the clock of the server that signed may be ahead of ours
+                    "verify_nbf": False,
+                },
             )
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The token has expired.", code="token_expired") from error
         except (jwt.InvalidTokenError, ValueError, TypeError) as error:
             raise Unauthenticated("The token is not valid.") from error
+        check_begun(claims)
         texts = all(isinstance(claims[name], str) for name in ("jti", "sub", "sid"))
         generation = claims.get("gen", 0)  # tokens of before there were generations belong to the first
         if claims["use"] != use or not texts or not isinstance(generation, int):

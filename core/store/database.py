@@ -25,8 +25,9 @@ STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
 _BUSY_TIMEOUT_MS = 5_000
 _SWITCH_PAUSE_S = 0.01
-_STATES_OF_THE_SERVER = ("08", "53", "57", "58")
-"""Classes of SQLSTATE: connection, resources, an operator's doing, the system below."""
+_READ_ONLY = "25006"
+_STATES_OF_THE_SERVER = ("08", "53", "57", "58", _READ_ONLY)
+"""Of SQLSTATE: the classes connection, resources, an operator's doing, the system below; and a standby's refusal."""
 _TRUSTED_S = 1.0
 _SERVER_SETTINGS = ("application_name", "options")
 
@@ -64,11 +65,14 @@ class Database(Protocol):
         """Let go of every connection and thread."""
 
 
-def open_database(url: str) -> Database:
-    """Open by URL: `sqlite:///path`, `postgresql://…` or Heroku's `postgres://…?sslmode=require`."""
+def open_database(url: str, *, statement_timeout_s: float | None = STATEMENT_TIMEOUT_S) -> Database:
+    """Open by URL: `sqlite:///path`, `postgresql://…` or Heroku's `postgres://…?sslmode=require`.
+
+    On PostgreSQL, a statement that takes longer than `statement_timeout_s` is `Unavailable`; None: it may take its time.
+    """
     if url.startswith("sqlite"):
         return _SqliteDatabase(url)
-    return _PostgresDatabase(asyncpg_url(url), server_settings(url))
+    return _PostgresDatabase(asyncpg_url(url), server_settings(url), statement_timeout_s)
 
 
 def asyncpg_url(url: str) -> str:
@@ -108,9 +112,12 @@ def _is_unreachable(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         if isinstance(error, OperationalError) or error.connection_invalidated or error.statement is None:
             return True
-        sqlstate: str = getattr(error.orig, "sqlstate", None) or ""
-        return sqlstate.startswith(_STATES_OF_THE_SERVER)
+        return _sqlstate(error).startswith(_STATES_OF_THE_SERVER)
     return isinstance(error, PoolTimeout | OSError | TimeoutError)
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 class _mapped_errors:  # noqa: N801 - reads as a statement
@@ -166,6 +173,7 @@ def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url,
         pool_size=_SQLITE_READERS + 1,
+        hide_parameters=True,
         connect_args={"check_same_thread": False},
         json_serializer=dumps,
         json_deserializer=orjson.loads,
@@ -206,15 +214,16 @@ class _PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, url: str, settings: Mapping[str, str], statement_timeout_s: float | None) -> None:
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=5,
             max_overflow=5,
             pool_timeout=STATEMENT_TIMEOUT_S,
+            hide_parameters=True,
             connect_args={
                 "timeout": STATEMENT_TIMEOUT_S,
-                "command_timeout": STATEMENT_TIMEOUT_S,
+                "command_timeout": statement_timeout_s,
                 "server_settings": dict(settings),
             },
             json_serializer=dumps,
@@ -245,7 +254,12 @@ class _PostgresDatabase:
     async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
         with _mapped_errors():
             async with engine.connect() as connection:
-                return await connection.run_sync(work)
+                try:
+                    return await connection.run_sync(work)
+                except DBAPIError as error:
+                    if _sqlstate(error) == _READ_ONLY:  # the primary may be another server by now
+                        await connection.invalidate()
+                    raise
 
 
 def _compile_nothing(engine: Engine) -> None:

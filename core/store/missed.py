@@ -5,7 +5,7 @@ news still: of a thread only the newest, and none of what others have settled me
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -183,9 +183,9 @@ _COMMA = ","
 _WINDOWS = Each(room=String, first=BigInteger, last=BigInteger)
 
 
-@cache
+@lru_cache(maxsize=16)
 def _grouped(dialect: str, number: int, *, ask_each: bool) -> Select[Any]:
-    """Built once, since that takes longer than to run it."""
+    """Built once, since that takes longer than to run it; on SQLite there is one for each number, of up to 7 MB."""
 
     def newest(window: Row) -> Select[Any]:
         unseen = [~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN)] if ask_each else []

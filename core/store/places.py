@@ -6,7 +6,7 @@ of its places are.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +45,7 @@ _WITHOUT_THREAD = {True: _posting.thread.is_(None), False: func.coalesce(_postin
 """In long runs by the index of just these; in short ones not, for PostgreSQL would rather read all that index than a run."""
 SEPARATOR = ","
 ESCAPE = "/"
+MAX_SHAPES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,11 @@ class Shape:
         return bool(self.todo or self.unread)
 
 
-@cache
+@lru_cache(maxsize=MAX_SHAPES)
 def rows_in_runs(dialect: str, shape: Shape) -> Select[Any]:
-    """Of each run of offsets, the newest rows of each kind; built once, since that takes longer than to run it."""
+    """Of each run of offsets, the newest rows of each kind; built once, since that takes longer than to run it, and kept
+    while it is asked for: there are a thousand shapes, of 230 KB each.
+    """
     run = rows_table(dialect, "run", RUNS)
     return select(*(listed(dialect, kind, run) for kind in _Rows(dialect, shape).kinds(run))).select_from(run)
 

@@ -1,12 +1,12 @@
 """Results of statements that are built once and compiled once, and that come whole.
 
 SQLite hands out row by row, and gives up the interpreter for each: while the event loop is busy, the thread that reads
-waits 5 ms to get it back. A thousand rows as one text are one wait.
+waits each time to get it back. A thousand rows as one text are one wait.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,6 +16,8 @@ from sqlalchemy.engine import result_tuple
 from core.store.prepared import Prepared
 from core.store.rows import AnyRow
 
+MAX_STATEMENTS = 256
+"""More than there are but for those that are made for what a client asks; the others are made anew when they are asked."""
 Process = Callable[[Any], Any]
 Statement = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 
@@ -46,7 +48,7 @@ class _Whole:
         return [self.made(row) for row in rows]
 
 
-@cache
+@lru_cache(maxsize=MAX_STATEMENTS)
 def _whole(statement: Statement, dialect: str) -> _Whole:
     columns = statement.subquery().c
     as_one_text = select(func.json_group_array(func.json_array(*columns)))

@@ -57,6 +57,11 @@ def test_a_token_that_is_all_right_is_taken(nobody):
     assert nobody.get("me", headers=bearer(signed())).body["username"] == "admin"
 
 
+def test_a_token_of_a_server_whose_clock_is_a_little_ahead_is_taken(nobody):
+    ahead = datetime.now(UTC) + timedelta(seconds=3)
+    assert nobody.get("me", headers=bearer(signed(iat=ahead))).status == 200
+
+
 PAST = datetime.now(UTC) - timedelta(seconds=1)
 
 

@@ -1,8 +1,12 @@
 """The log at its default level says what happened, never who said what, nor by which token."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from tests.support.http import PASSWORD, bearer, log_in
+from tests.support.store import sqlite_path
 
 MARK = "unmistakable"
 TEXT = f"{MARK} 不可误认"
@@ -98,3 +102,18 @@ def test_metrics_hold_no_token_name_or_text(admin):
 
     for secret in (MARK, "zhangsan", "张三", "user:1"):
         assert secret not in metrics
+
+
+def test_what_the_database_refuses_is_logged_without_what_was_said(server, admin, database):
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON notification BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    with closing(sqlite3.connect(sqlite_path(database))) as file:
+        file.execute(refuse)
+
+        answer = admin.post("notifications", {"to": ["user:1"], "title": TEXT, "data": {"a": TEXT}})
+
+        file.execute("DROP TRIGGER refuse")
+    assert (answer.status, answer.code) == (500, "internal_error")
+    log = server.log_path.read_text()
+    assert "refused" in log
+    assert "INSERT INTO notification" in log
+    assert MARK not in log

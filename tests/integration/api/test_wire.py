@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.integration.api.conftest import METRICS_TOKEN
-from tests.support.http import bearer
+from tests.support.http import PASSWORD, bearer, log_in
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
@@ -52,6 +52,21 @@ def items(api, **query):
     answer = api.get("inbox", query=query)
     assert answer.status == 200, answer
     return [item["id"] for item in answer.body["items"]]
+
+
+def test_who_may_publish_no_more_may_take_back_and_not_change(admin, caller, server):
+    body = {"username": "former", "password": PASSWORD, "roles": ["admin"]}
+    former_id = admin.post("users", body).body["id"]
+    former = caller(bearer(log_in(server.url, "former")["access_token"]))
+    id_ = former.publish("global", title="said as an admin")
+    assert former.patch(f"notifications/{id_}", {"title": "changed"}).status == 200
+    admin.patch(f"users/{former_id}", {"roles": ["annotator"]})
+
+    refused = former.patch(f"notifications/{id_}", {"title": "changed again"})
+
+    assert (refused.status, refused.code) == (403, "forbidden")
+    assert former.get(f"notifications/{id_}").body["title"] == "changed"
+    assert former.delete(f"notifications/{id_}").status == 204
 
 
 def test_wire_login(nobody):

@@ -76,6 +76,7 @@ def test_the_page_is_at_every_path_that_a_person_may_have_in_the_address_bar(bro
     [
         "/api", "/api/", "/api/v1/nope", "/api/v2/inbox", "/%61pi/v1/nope", "//api/v1/me", "/inbox//1",
         "/assets", "/assets/", "/assets/nope.js", "/assets/nope", "/assets/fonts", "/assets/../index.html",
+        f"/assets/{'a' * 300}.js",
         "/nope.js", "/inbox/nope.png", "/socket.io", "/socket.io/nope", "/healthz/nope", "/readyz/", "/metrics/nope",
     ],
 )  # fmt: skip

@@ -4,8 +4,10 @@ import time
 import pytest
 from sqlalchemy import Connection, text
 
+from core.domain.errors import Unavailable
 from core.store.database import Database, open_database
 from tests.support.postgres import PostgresCluster
+from tests.support.store import administer
 
 
 def one(connection: Connection) -> int:
@@ -47,3 +49,25 @@ async def test_a_connection_that_died_unseen_while_it_idled_is_replaced(
     finally:
         await other.close()
         await database.close()
+
+
+async def test_a_connection_to_a_server_that_only_reads_is_given_up(
+    postgres_cluster: PostgresCluster,
+) -> None:
+    """As after a failover, when the old primary is a standby."""
+    url = postgres_cluster.create_database()
+    name = url.rpartition("/")[2]
+    database = open_database(url)
+    try:
+        await administer(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await database.write(made)
+        await administer(url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await database.write(made)
+    finally:
+        await database.close()
+
+
+def made(connection: Connection) -> None:
+    connection.execute(text("CREATE TABLE made (id integer)"))

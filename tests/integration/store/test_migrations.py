@@ -1,12 +1,23 @@
 import asyncio
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from core.store import tables
-from core.store.migrations import DataModel, config, current_revision, data_model, known_revisions, migrate
+from core.store.migrations import (
+    _ADVISORY_LOCK,
+    DataModel,
+    config,
+    current_revision,
+    data_model,
+    known_revisions,
+    migrate,
+)
+from server.app import migrate_database
+from tests.support.stage import settings_for
 from tests.support.store import opened, scalar
 
 
@@ -46,6 +57,23 @@ async def test_each_migration_goes_up_down_and_up_again(database_url):
 )  # fmt: skip
 def test_a_revision_is_older_when_it_is_known_and_newer_when_it_is_not(revision, model):
     assert data_model(revision, ["3", "2", "1"]) is model
+
+
+async def test_a_migration_takes_longer_than_a_request_may(postgres_cluster, monkeypatch):
+    monkeypatch.setattr("core.store.database.STATEMENT_TIMEOUT_S", 0.2)
+    url = postgres_cluster.create_database()
+    held = await asyncpg.connect(url)
+    await held.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+    migrating = asyncio.create_task(migrate_database(settings_for(url)))
+    try:
+        async with asyncio.timeout(10):
+            while not await held.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(1)  # the longest that a statement could take, several times
+        assert not migrating.done()
+    finally:
+        await held.close()
+        await migrating
 
 
 async def test_the_migrations_lead_to_the_data_model(database):

@@ -36,6 +36,24 @@ def test_a_traceback_has_no_local_variables(form, capfd):
     assert "a secret token" not in line
 
 
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_does_not_show_the_row_that_postgresql_refused(form, capfd):
+    configure_logs(form=form, level="INFO")
+    detail = "DETAIL:  Failing row contains (1, a secret title,\n\nand its second line)."
+    below = ValueError(f"a null value\n{detail}\nHINT:  what helps")
+    above = RuntimeError(f"(ValueError) a null value\n{detail}\n[SQL: INSERT]")
+    above.__cause__ = below
+
+    logging.getLogger("test").error("failed", exc_info=above)
+
+    line = capfd.readouterr().err
+    assert "secret" not in line
+    assert "second line" not in line
+    assert line.count("a null value") == line.count("DETAIL") == 2
+    assert "HINT:  what helps" in line
+    assert "[SQL: INSERT]" in line
+
+
 def test_json_is_one_line_an_event(capfd):
     configure_logs(form="json", level="INFO")
 

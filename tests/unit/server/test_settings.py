@@ -147,6 +147,7 @@ def test_secrets_as_programs_make_them_are_taken(read, make):
     [
         "postgresql://u:p@db/notify",
         "postgres://u:p@db:5432/notify?sslmode=require",
+        "postgresql:///notify?host=/run/postgresql&application_name=notify&options=-c%20search_path%3Dnotify",
         "sqlite:///relative.db",
         "sqlite:////absolute.db",
     ],
@@ -163,6 +164,7 @@ def test_database_urls_are_taken_as_platforms_write_them(read, url):
     [
         ("HOST", ""), ("PORT", "x"), ("PORT", "65536"), ("PORT", "-1"), ("PORT", ""),
         ("DATABASE_URL", "mysql://x"), ("DATABASE_URL", "sqlite://"), ("DATABASE_URL", "sqlite:///"), ("DATABASE_URL", "notify.db"),
+        ("DATABASE_URL", "postgresql://u:p@db/x?sslmode=require&channel_binding=require"), ("DATABASE_URL", "postgres://db/x?a"),
         ("DATABASE_URL", "postgresql://[x/y"), ("DATABASE_URL", "postgresql://u:p@db:99999/x"), ("DATABASE_URL", "postgres://db:x/y"),
         ("REDIS_URL", "http://x"), ("REDIS_URL", "localhost:6379"), ("REDIS_URL", "redis://[x"), ("REDIS_URL", "redis://:p@r:99999"),
         ("SECRET_KEY", "x" * 31), ("SECRET_KEY", "\udcff" * 40), ("METRICS_TOKEN", "short"), ("METRICS_TOKEN", "\udcff" * 40),
