@@ -43,6 +43,18 @@ ONE_SERVER = Load(number=5_000, at_once=20, rate=None)
 TWO_SERVERS = Load(number=int(os.environ.get("MEMBERSHIP_PUBLICATIONS", "1000")), at_once=4, rate=200)
 
 
+# Publishing as fast as one can keeps everybody busy: a second, the pace of other tests, is no sign of a dead connection.
+PATIENT = {"HEARTBEAT_S": "30"}
+
+
+@pytest.fixture
+async def server(demo_url: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    server = demo_server(demo_url, tmp_path, env=PATIENT)
+    await asyncio.to_thread(server.start)
+    yield server
+    await asyncio.to_thread(server.stop)
+
+
 @pytest.fixture(params=["one server", "two servers"])
 async def servers(
     request: pytest.FixtureRequest, server: ServerProcess, tmp_path: Path
@@ -51,7 +63,7 @@ async def servers(
     if request.param == "one server":
         yield server, server
         return
-    other = demo_server(server.database_url, tmp_path)
+    other = demo_server(server.database_url, tmp_path, env=PATIENT)
     await asyncio.to_thread(other.start)
     yield server, other
     await asyncio.to_thread(other.stop)
