@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import typer
@@ -31,7 +32,22 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-Url = Annotated[str, typer.Option(envvar="NOTIFY_URL", help="Where the server is.")]
+
+def _http_url(value: str) -> str:
+    """An address that can be reached at all; another one would be tried again and again."""
+    try:
+        parts = urlsplit(value)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return value
+    except ValueError:
+        pass
+    raise typer.BadParameter("The server is at http://… or https://….")
+
+
+Url = Annotated[
+    str,
+    typer.Option(envvar="NOTIFY_URL", callback=_http_url, help="Where the server is: http:// or https://."),
+]
 
 
 @app.command()

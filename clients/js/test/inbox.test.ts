@@ -390,7 +390,7 @@ test("a page that was read before something was marked is read again", async () 
   expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, true]);
 });
 
-test("a page is read again that something was marked behind while the numbers were on their way", async () => {
+test("a page that was read before something was marked is read again, also when the numbers come late", async () => {
   await inbox.open();
   delayMs = (route) => (route === "GET inbox/counts" ? 300 : 0);
   const read = answered("GET inbox");

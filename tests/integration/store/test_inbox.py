@@ -3,14 +3,25 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from core.domain import clock
 from core.domain.inbox import LATEST, MISSED_CAP, InboxFilter, Missed, Receipt
 from core.domain.notifications import Kind
 from core.store import tables
 from core.store.inbox import SqlInbox
-from tests.support.store import amendment, draft, join, mark, person, publish, unit
+from tests.support.store import (
+    amendment,
+    draft,
+    join,
+    mark,
+    opened,
+    opened_log,
+    person,
+    publish,
+    scalar,
+    unit,
+)
 
 ROOMS = ("user:1", "project:1", "global")
 ALL = InboxFilter()
@@ -327,3 +338,18 @@ async def test_a_person_in_hundreds_of_rooms_has_an_inbox(log, database):
     assert [item.notification.title for item in page.items] == ["259", "150"]
     assert page.next_cursor is not None
     assert state.unread == counts.all == missed.total == 3
+
+
+async def test_who_has_read_here_and_there_for_long_reads_all_the_same(postgres_url):
+    """More runs than PostgreSQL takes parameters."""
+    here_and_there = text(
+        "INSERT INTO receipt (user_id, room, receipt, first, last, at)"
+        " SELECT '1', 'global', 'read', n, n, now() FROM generate_series(1, 70000, 2) AS n"
+    )
+    async with opened(postgres_url) as database, opened_log(postgres_url) as log:
+        await database.write(lambda connection: connection.execute(here_and_there))
+
+        await log.commit(mark("1", Receipt.READ, {"global": ((1, 70_000),)}))
+
+        left = "SELECT string_agg(first || '-' || last, ',') FROM receipt WHERE receipt = 'read'"
+        assert await scalar(database, left) == "1-70000"

@@ -181,6 +181,8 @@ async def test_two_listeners_do_not_share_a_state_file(run, tmp_path):
         ("listen", "--username", "u"),
         ("send", "--to", "user:1", "--title", "t"),
         ("send", "--to", "user:1", "--title", "t", "--token", "t", "--data", "{"),
+        ("send", "--to", "user:1", "--title", "t", "--token", "t", "--url", "localhost:8000"),
+        ("listen", "--token", "t", "--url", "http://[x"),
     ],
 )
 def test_wrong_usage_ends_with_2(arguments, monkeypatch):
