@@ -23,6 +23,8 @@ Work = Callable[[Connection], T]
 
 STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
+_SQLITE_BROWSERS = 2
+_POSTGRES_BROWSERS = 4
 _BUSY_TIMEOUT_MS = 5_000
 _SWITCH_PAUSE_S = 0.01
 _READ_ONLY = "25006"
@@ -45,6 +47,9 @@ class Database(Protocol):
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         """Run reads; with `snapshot`, all of them see one state of the database."""
+
+    async def browse(self, work: Work[T], *, snapshot: bool = False) -> T:
+        """Run reads that may have far to go, a few at a time: nothing else waits for them."""
 
     async def load(
         self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
@@ -140,11 +145,15 @@ class _SqliteDatabase:
         self._engine = _sqlite_engine(url)
         self._writing = self._engine.execution_options(writes=True)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
+        self._browsers = ThreadPoolExecutor(_SQLITE_BROWSERS, thread_name_prefix="sqlite-browse")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._loader = Loader(self.read)
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - always one in WAL
         return await self._run(self._readers, self._engine, partial(_reading, work))
+
+    async def browse(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - as of `read`
+        return await self._run(self._browsers, self._engine, partial(_reading, work))
 
     async def load(
         self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
@@ -157,6 +166,7 @@ class _SqliteDatabase:
     async def close(self) -> None:
         await self._loader.close()
         self._readers.shutdown()
+        self._browsers.shutdown()
         self._writer.shutdown()
         self._engine.dispose()
 
@@ -172,7 +182,7 @@ class _SqliteDatabase:
 def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url,
-        pool_size=_SQLITE_READERS + 1,
+        pool_size=_SQLITE_READERS + _SQLITE_BROWSERS + 1,
         hide_parameters=True,
         connect_args={"check_same_thread": False},
         json_serializer=dumps,
@@ -234,10 +244,15 @@ class _PostgresDatabase:
         # Of single statements each has a snapshot of its own: BEGIN and COMMIT would be two more round trips.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._browsing = asyncio.Semaphore(_POSTGRES_BROWSERS)
         self._loader = Loader(self.read)
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:
         return await self._run(self._snapshots if snapshot else self._reads, partial(_reading, work))
+
+    async def browse(self, work: Work[T], *, snapshot: bool = False) -> T:
+        async with self._browsing:
+            return await self.read(work, snapshot=snapshot)
 
     async def load(
         self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False

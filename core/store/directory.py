@@ -41,7 +41,7 @@ class SqlDirectory:
             )
         if cursor is not None:
             wanted = wanted.where(_user.number > _number(cursor))
-        numbered = await self._database.read(partial(_people, wanted=wanted.limit(limit + 1)))
+        numbered = await self._database.browse(partial(_people, wanted=wanted.limit(limit + 1)))
         page = page_of(numbered, limit, lambda entry: str(entry[0]))
         return Page([person for _, person in page.items], page.next_cursor)
 
@@ -98,7 +98,7 @@ class SqlDirectory:
     async def _rows(self, wanted: Select[Any], limit: int) -> Sequence[AnyRow]:
         """The rows of the page, and one more if there is one."""
         statement = wanted.limit(limit + 1)
-        return await self._database.read(lambda connection: connection.execute(statement).all())
+        return await self._database.browse(lambda connection: connection.execute(statement).all())
 
 
 def _number(cursor: str) -> ColumnElement[int]:

@@ -47,7 +47,7 @@ class SqlInbox:
         self, user_id: str, rooms: Sequence[str], wanted: InboxFilter, cursor: str | None, limit: int
     ) -> InboxPage:
         work = partial(_page, user_id=user_id, rooms=rooms, wanted=wanted, cursor=cursor, limit=limit)
-        return await self._database.read(work, snapshot=True)
+        return await self._database.browse(work, snapshot=True)
 
     async def item(self, user_id: str, rooms: Sequence[str], notification_id: str) -> InboxItem | None:
         work = partial(_item, user_id=user_id, rooms=rooms, notification_id=notification_id)
@@ -60,7 +60,7 @@ class SqlInbox:
         return await self._database.load(versions_of_many, user_id)
 
     async def counts(self, user_id: str, rooms: Sequence[str]) -> InboxCounts:
-        return await self._database.read(partial(_counts, user_id=user_id, rooms=rooms), snapshot=True)
+        return await self._database.browse(partial(_counts, user_id=user_id, rooms=rooms), snapshot=True)
 
     async def locate(
         self, user_id: str, rooms: Sequence[str], notification_ids: Iterable[str]

@@ -43,7 +43,7 @@ class SqlTasks:
         statement = TASKS.where(*_matching(wanted), *_visible_to(viewer)).order_by(_task.id)
         if cursor is not None:
             statement = statement.where(_task.id > literal(int(cursor), BigInteger))
-        found = await self._database.read(partial(tasks_of, statement=statement.limit(limit + 1)))
+        found = await self._database.browse(partial(tasks_of, statement=statement.limit(limit + 1)))
         return page_of(found, limit, lambda task: str(task.id))
 
     async def events(self, task_id: int, limit: int) -> Sequence[TaskEvent]:

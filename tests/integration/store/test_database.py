@@ -1,11 +1,16 @@
 """Transactions as the store runs them."""
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
+from core.domain.inbox import InboxFilter
+from core.store import inbox as inbox_module
+from core.store.inbox import SqlInbox
 from tests.support.store import opened, scalar
 
 
@@ -35,3 +40,33 @@ async def test_work_that_raises_leaves_nothing(database):
 async def test_postgresql_compiles_nothing_just_in_time(postgres_url):
     async with opened(postgres_url) as database:
         assert await scalar(database, "SHOW jit") == "off"
+
+
+@pytest.mark.parametrize("what", ["page", "counts"])
+async def test_lists_that_take_long_hold_up_nobody_else(database, url, monkeypatch, what):
+    """As when many search a large room for what is not in it."""
+    let_go = threading.Event()
+    holding = None if url.startswith("sqlite") else await asyncpg.connect(url)
+
+    def walk(connection, **_) -> None:
+        if holding:
+            connection.execute(text("SELECT pg_advisory_xact_lock_shared(1)"))
+        elif not let_go.wait(20):
+            raise TimeoutError
+
+    monkeypatch.setattr(inbox_module, f"_{what}", walk)
+    inbox = SqlInbox(database)
+    ask = {"page": ("1", ["global"], InboxFilter(), None, 10), "counts": ("1", ["global"])}[what]
+    if holding:
+        await holding.execute("SELECT pg_advisory_lock(1)")
+    walking = [asyncio.create_task(getattr(inbox, what)(*ask)) for _ in range(20)]
+    try:
+        await asyncio.sleep(0.1)  # so many have begun as may
+        async with asyncio.timeout(4):
+            assert await scalar(database, "SELECT count(*) FROM inbox") == 0
+            await database.write(lambda connection: connection.execute(text("DELETE FROM inbox")))
+    finally:
+        let_go.set()
+        if holding:
+            await holding.close()
+        await asyncio.gather(*walking)
