@@ -16,6 +16,7 @@ from realtime.engine import EventPacket, OutgoingQueue, SocketServer
 MAX_HELD_PACKETS = 200
 MAX_HELD_BYTES = 256 << 10
 END_GRACE_S = 1.0
+_MAX_TOLD = 8
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Session:
         "_inbox",
         "_released",
         "_server",
+        "_told",
         "catching_up",
         "connected_at",
         "eio_sid",
@@ -64,6 +66,7 @@ class Session:
         self._server = server
         self.outgoing = outgoing
         self._inbox: Mapping[str, Any] | None = None
+        self._told: tuple[Mapping[str, Any], ...] = ()
         self._released: asyncio.Event | None = None
         self.sid = sid
         self.eio_sid = eio_sid
@@ -105,11 +108,12 @@ class Session:
 
     def tell_inbox(self, body: Mapping[str, Any]) -> None:
         """Tell that receipts changed on another device. What comes late, behind what is newer, keeps the newer counts;
-        what comes twice is not told again.
+        what comes twice is not told again. Several changes may be of one version: that of the state after all of them.
         """
-        newest = self._inbox
-        if newest is not None and body["version"] == newest["version"]:
+        if body in self._told:
             return
+        self._told = (*self._told[1 - _MAX_TOLD :], body)
+        newest = self._inbox
         if newest is not None and body["version"] < newest["version"]:
             body = {**newest, "changed": body["changed"], "through": body["through"]}
         self._inbox = body

@@ -8,6 +8,15 @@ from playwright.async_api import Locator, Page, expect
 
 OpenPage = Callable[..., Awaitable[Page]]
 
+COLLECT_TOASTS = """() => {
+    window.toasted = [];
+    new MutationObserver((changes) => {
+        for (const { addedNodes } of changes) for (const node of addedNodes)
+            if (node instanceof Element && node.matches("[data-toast]")) window.toasted.push(node.textContent);
+    }).observe(document.body, { childList: true, subtree: true });
+}"""
+"""From now on, `window.toasted` has the text of each toast that comes."""
+
 
 def badge(page: Page) -> Locator:
     """The bell; its name says how much is new."""

@@ -7,7 +7,7 @@ from collections import Counter
 
 from playwright.async_api import Page, expect
 
-from tests.browser.people import badge, live, rows
+from tests.browser.people import COLLECT_TOASTS, badge, live, rows
 from tests.support.browser import Faults, log_in
 from tests.support.processes import ServerProcess
 from tests.support.proxy import TcpProxy
@@ -15,14 +15,6 @@ from tests.support.stage import logged_in
 
 RESTARTS, CUTS = 50, 20
 AWAY = "ERR_|WebSocket connection to .* failed|status of (400|503)"
-
-COLLECT_TOASTS = """() => {
-    window.toasted = [];
-    new MutationObserver((changes) => {
-        for (const { addedNodes } of changes) for (const node of addedNodes)
-            if (node instanceof Element && node.matches("[data-toast]")) window.toasted.push(node.textContent);
-    }).observe(document.body, { childList: true, subtree: true });
-}"""
 
 PLACES = "articles => articles.map(one => [Number(one.ariaPosInSet), one.innerText])"
 AT_THE_END = "scrollY + innerHeight >= document.documentElement.scrollHeight - 1"

@@ -207,7 +207,9 @@ _SPY_ON_NOTIFICATIONS = """
     window.Notification = class {
         static permission = "default"
         static async requestPermission() { window.asked++; return this.permission = "granted" }
-        constructor(title) { window.shown.push(Object.assign(this, { title })) }
+        constructor(title) {
+            if (window.Notification.permission === "granted") window.shown.push(Object.assign(this, { title }))
+        }
         close() {}
     }
     let hidden = false
@@ -245,3 +247,26 @@ async def test_the_system_notifies_after_an_explanation_and_only_who_does_not_lo
     assert await page.evaluate("() => window.shown.map(({ title }) => title)") == ["out of sight"]
     await page.evaluate("() => { hide(false); window.shown[0].onclick() }")
     await expect(page).to_have_url(re.compile("/tasks$"))
+
+
+_AS_ON_A_PHONE = """
+    window.Notification = class {
+        static permission = "default"
+        constructor() { throw new TypeError("Illegal constructor") }
+    }
+"""
+
+
+async def test_where_the_system_cannot_notify_the_switch_says_so_and_stays_off(open_page):
+    page = await come_in(open_page, "zhangsan")
+    await page.context.add_init_script(_AS_ON_A_PHONE)
+    await page.reload()
+    await live(page)
+
+    await page.get_by_role("button", name="account and settings").click()
+    desktop = page.get_by_role("switch", name="Desktop notifications")
+    await desktop.click()
+
+    explanation = page.get_by_role("dialog", name="Desktop notifications")
+    await expect(explanation).to_contain_text("This browser has no desktop notifications")
+    await expect(desktop).not_to_be_checked()

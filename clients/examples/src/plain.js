@@ -13,7 +13,7 @@ function enter(user) {
 
   client.on("state", ({ state }) => {
     find("[role=status]").textContent = state;
-    if (state === "signed_out") location.reload();
+    if (state === "signed_out") void login.logOut().then(() => location.reload());
   });
   inbox.on("change", ({ rows, counts, complete }) => {
     find("[data-unread]").textContent = String(counts?.unread ?? "…");

@@ -24,10 +24,12 @@ export interface Watcher {
 
 export function browserEnvironment(): Environment {
   const scope = globalThis as Partial<typeof globalThis>;
+  const storage = usable(() => scope.localStorage);
   return {
-    storage: usable(() => scope.localStorage) ?? memoryStorage(),
-    locks: scope.navigator?.locks,
-    channel: scope.BroadcastChannel && ((name) => new BroadcastChannel(name)),
+    storage: storage ?? memoryStorage(),
+    // Where storage is refused, locks are there and refuse every request.
+    locks: storage && scope.navigator?.locks,
+    channel: storage && scope.BroadcastChannel && ((name) => new BroadcastChannel(name)),
     visible: () => scope.document?.visibilityState !== "hidden",
     watch: watchPage,
   };

@@ -19,6 +19,11 @@ export class Horizon {
     this.#version = Math.max(this.#version, version);
   }
 
+  /** Whether receipts were given or taken unheard. */
+  isBehind(version: number): boolean {
+    return version > this.#version;
+  }
+
   /** A posting changed what was there before it. */
   pass(room: string, offset: number): void {
     this.#position[room] = Math.max(this.#position[room] ?? 0, offset);

@@ -95,7 +95,11 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("notification", (notification) => this.#arrive(notification)),
       client.on("changed", (changed) => this.#amend(changed)),
       client.on("inbox", (event) => this.#receive(event)),
-      client.on("summary", ({ unread, version }) => this.#count({ unread, version })),
+      client.on("summary", ({ unread, version }) => {
+        // Receipts of a time away are in no log: the list has to be read.
+        if (this.#list.size > 0 && this.#horizon.isBehind(version)) void this.reload();
+        this.#count({ unread, version });
+      }),
       client.on("stale", () => void this.reload()),
       client.on("rooms", () => void this.reload()),
       client.on("session", (session) => {
@@ -154,9 +158,12 @@ export class Inbox extends Emitter<InboxEvents> {
     await this.reload();
   }
 
-  /** Read again what is shown, as much of it as one page takes. A failure is in the view. */
+  /** Read again what is shown, as much of it as one page takes. A failure is in the view, and is tried again if it may pass. */
   async reload(): Promise<void> {
     await this.#refresh("whole");
+    if (!this.#whole || this.#reading.loading) return;
+    this.#outdated = true;
+    this.#recount.soon();
   }
 
   /** With `top`, what is below the page that is read stays as it is: somebody may have scrolled there. */
@@ -218,8 +225,9 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#add(page, below ? this.#cursor : page.next_cursor);
   }
 
-  /** Load the next page, if there is one and none is being loaded. */
+  /** Load the next page, if there is one and none is being loaded; the first again, if that failed. */
   async more(): Promise<void> {
+    if (this.#whole && !this.#reading.loading) return this.reload();
     const cursor = this.#cursor;
     if (cursor === null || this.#reading.loading) return;
     await this.#reading.run(async () => {

@@ -11,6 +11,7 @@ import {
   type Item,
   memoryStorage,
   NotificationClient,
+  type Summary,
 } from "../src/index.js";
 
 type Answer = [status: number, body: unknown];
@@ -491,6 +492,59 @@ test("numbers that were asked for before others are not taken after them", async
   await reloaded;
   await view(({ counts: known }) => known?.unseen === 3);
   expect(inbox.view.counts).toMatchObject({ all: 3, unseen: 3 });
+});
+
+const summary: Summary = {
+  ...{
+    epoch: "e1",
+    recovered: true,
+    position: {},
+    since: null,
+    unread: 2,
+    version: 1,
+    tasks: {},
+    projects: {},
+  },
+  missed: { total: 0, capped: false, by_type: {}, by_room: {}, urgent: 0, latest: [] },
+  ...{ oldest: null, urgent: false, messages: [] },
+};
+
+test("what was read elsewhere while this device was away is read when it is back", async () => {
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, version: 4, items: [{ ...item("2"), read_at: "x" }, item("1")] }];
+  await client.hear("summary", { ...summary, unread: 1, version: 4 });
+  await view(({ rows }) => rows[0]?.unread === false);
+});
+
+test("a summary that tells nothing new lets the list be", async () => {
+  await inbox.open();
+  asked = [];
+  await client.hear("summary", summary);
+  await client.hear("notification", arrival("3", null));
+  await view(({ rows }) => rows.length === 3);
+  expect(asked).not.toContain("GET inbox");
+});
+
+const unavailable: Answer = [503, { error: { code: "storage_unavailable", message: "" } }];
+
+test("a list that could not be read again is, without a word", async () => {
+  await inbox.open();
+  routes["GET inbox"] = unavailable;
+  await client.hear("stale", { version: 2 });
+  await view(({ error }) => error !== null);
+  routes["GET inbox"] = [200, { ...page, items: [item("3"), item("2"), item("1")] }];
+  await view(({ error, loading }) => error === null && !loading);
+  expect(keys()).toEqual(["3", "2", "1"]);
+});
+
+test("a list that could not be read again is when more is asked for", async () => {
+  await inbox.open();
+  routes["GET inbox"] = unavailable;
+  await client.hear("stale", { version: 2 });
+  await view(({ error }) => error !== null);
+  routes["GET inbox"] = [200, { ...page, items: [item("3"), item("2"), item("1")] }];
+  await inbox.more();
+  expect(keys()).toEqual(["3", "2", "1"]);
 });
 
 test("what is unread again is archived no more, here as at the server", async () => {

@@ -13,7 +13,7 @@ export const useDesktop = defineStore("desktop", () => {
 
   /** Call it from a click: explains first, unless the browser has allowed it before. */
   function turnOn(): void {
-    permission.value = current();
+    permission.value = isRefused() ? "unsupported" : current();
     if (permission.value === "granted") useSettings().desktop = true;
     else explaining.value = true;
   }
@@ -24,14 +24,20 @@ export const useDesktop = defineStore("desktop", () => {
 
   /** The browser's own question. */
   async function ask(): Promise<void> {
-    if (current() === "unsupported") return;
+    if (permission.value === "unsupported") return;
     permission.value = await Notification.requestPermission();
     if (permission.value !== "granted") return;
     useSettings().desktop = true;
     explaining.value = false;
   }
 
-  return { permission, explaining, turnOn, turnOff, ask };
+  /** It was allowed, and cannot be had all the same. */
+  function giveUp(): void {
+    permission.value = "unsupported";
+    turnOff();
+  }
+
+  return { permission, explaining, turnOn, turnOff, ask, giveUp };
 });
 
 export interface DesktopNotification {
@@ -45,17 +51,29 @@ export interface DesktopNotification {
 
 export function notifyDesktop({ tag, title, text, urgent, open }: DesktopNotification): void {
   if (current() !== "granted") return;
-  const shown = new Notification(title, {
-    body: text,
-    tag,
-    requireInteraction: urgent,
-    icon: "/favicon.svg",
-  });
+  let shown: Notification;
+  try {
+    shown = new Notification(title, { body: text, tag, requireInteraction: urgent, icon: "/favicon.svg" });
+  } catch {
+    useDesktop().giveUp();
+    return;
+  }
   shown.onclick = () => {
     window.focus();
     open();
     shown.close();
   };
+}
+
+/** Browsers on phones have the permission, and throw at whoever makes a notification; only without it is trying silent. */
+function isRefused(): boolean {
+  if (current() === "granted" || current() === "unsupported") return false;
+  try {
+    new Notification("").close();
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function current(): Permission {

@@ -3,6 +3,16 @@ import { targetOf } from "../src/links";
 
 const at = (link: string | null) => targetOf(link, "https://here.example");
 
+test("a browser without URL.parse opens the same", () => {
+  const parse = Object.getOwnPropertyDescriptor(URL, "parse");
+  Reflect.deleteProperty(URL, "parse");
+  try {
+    expect(at("/tasks/17")).toEqual({ kind: "page", path: "/tasks/17" });
+  } finally {
+    if (parse) Object.defineProperty(URL, "parse", parse);
+  }
+});
+
 test("a path of ours is a page", () => {
   expect(at("/tasks/17?x=1#y")).toEqual({ kind: "page", path: "/tasks/17?x=1#y" });
   expect(at("https://here.example/inbox")).toEqual({ kind: "page", path: "/inbox" });

@@ -140,6 +140,17 @@ async def test_receipts_that_come_late_do_not_bring_old_counts_back(stage: Stage
     assert outgoing.empty()
 
 
+async def test_receipts_that_are_of_one_version_are_all_told_and_none_twice(stage: Stage):
+    """As when two devices mark at once: what both of them tell is read after both."""
+    session, outgoing = await stage.joined()
+    bodies = [{"version": 4, "unread": 0, "changed": [id_], "through": {}} for id_ in "abcde"]
+    for body in (*bodies, *bodies):
+        session.tell_inbox(body)
+    told = [orjson.loads((await outgoing.get()).data[1:])[1]["changed"] for _ in bodies]
+    assert told == [["a"], ["b"], ["c"], ["d"], ["e"]]
+    assert outgoing.empty()
+
+
 async def test_a_session_hears_only_what_comes_above_its_base(stage: Stage):
     await stage.append(2)
     session, outgoing = await stage.joined()
