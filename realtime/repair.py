@@ -28,6 +28,7 @@ SWEEP_INTERVAL_S = 1.0
 GAP_PATIENCE_S = 0.05
 LOG_PATIENCE_S = 2.0
 _PAGE = 500
+_RESTS_S = 0.5
 _SWEEP_NAMES = 5_000
 
 _logger = logging.getLogger(__name__)
@@ -97,7 +98,10 @@ class Repair:
         if epoch != present:
             self._begin_epoch(epoch)
             return
-        await self._compare(self._hub.rooms, GAP_PATIENCE_S)
+        patience_s: float = GAP_PATIENCE_S
+        while await self._compare(self._hub.rooms, patience_s):
+            self._waiting_since = self.swept_at = time.monotonic()
+            patience_s = 0
 
     def check(self, names: Iterable[str]) -> None:
         """Somebody says that the log has more of these rooms: compare them at once, each at most once in 50 ms."""
@@ -110,15 +114,19 @@ class Repair:
         try:
             while self._to_check:
                 names, self._to_check = self._to_check, set()
-                await self._compare(names, 0)
+                if await self._compare(names, 0):
+                    self._to_check |= names
                 await asyncio.sleep(GAP_PATIENCE_S)
         except Unavailable:
             _logger.warning("rooms could not be checked; the sweep will")
         finally:
             self._checking = False
 
-    async def _compare(self, names: Iterable[str], patience_s: float) -> None:
-        """Compare these rooms, as far as they are active, with their heads; read what is behind after a while."""
+    async def _compare(self, names: Iterable[str], patience_s: float) -> bool:
+        """Compare these rooms, as far as they are active, with their heads; read a page of what is behind after a while.
+
+        Whether there may be more to read: then heads are compared anew, so that no room waits for all of another one.
+        """
         epoch = self._hub.epoch
         applied = {
             name: room.applied
@@ -127,11 +135,11 @@ class Repair:
         }
         heads = await self._heads(list(applied))
         if epoch != self._hub.epoch:
-            return
+            return False
         if any(head.head < applied[name] for name, head in heads.items()):
             # What was delivered is not in the log: another database took over without it.
             self._begin_epoch(await self._log.begin_epoch(instead_of=epoch))
-            return
+            return False
         await self._review(
             {
                 name
@@ -140,9 +148,9 @@ class Repair:
             }
         )
         if not self._behind(heads):
-            return
+            return False
         await asyncio.sleep(patience_s)
-        await self._read(self._behind(heads))
+        return await self._read(self._behind(heads))
 
     def _begin_epoch(self, epoch: str) -> None:
         _logger.warning("the log has another epoch")
@@ -155,39 +163,50 @@ class Repair:
         return heads
 
     def _behind(self, heads: Mapping[str, Head]) -> list[str]:
-        return [
-            name
+        """What lacks least comes first: it is read by the first page, however much another room lacks."""
+        missing = {
+            name: head.head - room.applied
             for name, head in heads.items()
             if (room := self._hub.rooms.get(name)) is not None and room.applied < head.head
-        ]
+        }
+        return sorted(missing, key=missing.__getitem__)
 
-    async def _read(self, names: list[str]) -> None:
-        """Read what is missing, all rooms in one query a page, until nothing is left."""
-        while names:
-            wanted = {
-                name: ((room.applied + 1, FOREVER),)
-                for name in names
-                if (room := self._hub.rooms.get(name)) is not None
-            }
-            epoch = self._hub.epoch
-            found = await self._log.read(wanted, _PAGE)
-            if epoch != self._hub.epoch:
-                return
-            moved = set()
-            for posting in found:
-                room = self._hub.rooms.get(posting.room)
-                while room is not None and room.is_tired:
+    async def _read(self, names: list[str]) -> bool:
+        """Read a page of what is missing, all rooms in one query; whether there may be more.
+
+        What a tired room has not taken after some rests is left for the next page.
+        """
+        wanted = {
+            name: ((room.applied + 1, FOREVER),)
+            for name in names
+            if (room := self._hub.rooms.get(name)) is not None
+        }
+        epoch = self._hub.epoch
+        found = await self._log.read(wanted, _PAGE)
+        resting_until = time.monotonic() + _RESTS_S
+        begun, moved, left = set(), set(), False
+        for posting in found:
+            room = self._hub.rooms.get(posting.room) if epoch == self._hub.epoch else None
+            if room is not None and room.name not in begun:
+                begun.add(room.name)
+                if room.is_behind:
                     await room.rest()
                     room = self._hub.rooms.get(posting.room) if epoch == self._hub.epoch else None
-                if room is not None and posting.offset == room.applied + 1:
-                    room.hold(Publication.of(posting, epoch))
-                    if self._hub.deliver_held(room):
-                        moved.add(room.name)
-                        self.repaired += 1
-            if epoch != self._hub.epoch:
-                return
-            await self._step_over_pruned(wanted.keys() - moved)
-            names = names if len(found) == _PAGE and moved else []
+            while room is not None and room.is_tired and not left:
+                await room.rest()
+                room = self._hub.rooms.get(posting.room) if epoch == self._hub.epoch else None
+                left = time.monotonic() >= resting_until
+            if left:
+                break
+            if room is not None and posting.offset == room.applied + 1:
+                room.hold(Publication.of(posting, epoch))
+                if self._hub.deliver_held(room):
+                    moved.add(room.name)
+                    self.repaired += 1
+        if epoch != self._hub.epoch:
+            return False
+        await self._step_over_pruned(wanted.keys() - moved)
+        return left or (bool(moved) and len(found) == _PAGE)
 
     async def _step_over_pruned(self, names: Iterable[str]) -> None:
         """Nothing came in these rooms. If what comes next was pruned, nobody here can have it: they are cut, come

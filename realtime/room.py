@@ -10,11 +10,13 @@ from core.domain.membership import FOREVER
 from core.domain.runs import Runs
 from realtime.engine import EventPacket
 from realtime.fanout import JOINED_BYTES, Fanout, Packets
+from realtime.outgoing import MAX_UNSENT_PACKETS
 from realtime.publication import Publication, with_skip
 from realtime.session import Session
 
 MAX_HELD = 500
 BURST_BYTES = 256 << 10
+BURST_PACKETS = MAX_UNSENT_PACKETS // 4
 MAX_JOINED = 64
 REST_S = 0.25
 _REST_STEP_S = 0.005
@@ -31,6 +33,7 @@ class Room:
 
     __slots__ = (
         "_burst_bytes",
+        "_burst_packets",
         "_fanout",
         "_hidden_since",
         "applied",
@@ -59,7 +62,7 @@ class Room:
         self.pins = 0
         self.resting = False
         self.scheduled = False
-        self._burst_bytes = 0
+        self._burst_bytes = self._burst_packets = 0
         self._fanout: Fanout | None = None
         self.idle_since = time.monotonic()
         self._hidden_since: int | None = None
@@ -118,7 +121,7 @@ class Room:
         return body if hidden_since is None else with_skip(body, hidden_since, offset - 1)
 
     def _fan_out(self, recipients: set[Session], packets: Packets) -> None:
-        self._count(sum(packet.size_bytes for _, packet in packets))
+        self._count(packets)
         fanout = self._fanout or Fanout(self.name)
         fanout.send(recipients, packets)
         self._fanout = None if fanout.is_over else fanout  # most rooms are small, and need not keep one
@@ -135,19 +138,29 @@ class Room:
         """Whether so much is on its way, or was delivered in this turn of the loop, that clients must have time to take it:
         whoever reads as fast as they can would be taken for slow.
         """
-        return self.resting or self._burst_bytes >= BURST_BYTES or self._is_full
+        is_burst = self._burst_bytes >= BURST_BYTES or self._burst_packets >= BURST_PACKETS
+        return self.resting or is_burst or self._is_full
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much waits for a member: what comes on top should let them take it first, for a while."""
+        return any(
+            session.is_behind(BURST_PACKETS // 2, BURST_BYTES) and not session.ended
+            for session in self.sessions
+        )
 
     @property
     def _is_full(self) -> bool:
         return self._fanout is not None and self._fanout.is_full
 
-    def _count(self, size_bytes: int) -> None:
-        if self._burst_bytes == 0:
+    def _count(self, packets: Packets) -> None:
+        if self._burst_packets == 0:
             asyncio.get_running_loop().call_soon(self._end_turn)
-        self._burst_bytes += size_bytes
+        self._burst_bytes += sum(packet.size_bytes for _, packet in packets)
+        self._burst_packets += len(packets)
 
     def _end_turn(self) -> None:
-        self._burst_bytes = 0
+        self._burst_bytes = self._burst_packets = 0
 
     async def rest(self) -> None:
         """Return when some of what is on its way has arrived, which took several turns of the loop; else when the members
@@ -158,9 +171,7 @@ class Room:
             return
         tired_until = time.monotonic() + REST_S
         await asyncio.sleep(0)
-        while time.monotonic() < tired_until and any(  # noqa: ASYNC110 - what kernels take has no event
-            session.unsent_bytes > BURST_BYTES and not session.ended for session in self.sessions
-        ):
+        while time.monotonic() < tired_until and self.is_behind:  # noqa: ASYNC110 - what kernels take has no event
             await asyncio.sleep(_REST_STEP_S)
 
     def _recipients(self, offset: int) -> set[Session]:

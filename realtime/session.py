@@ -181,6 +181,10 @@ class Session:
     def unsent_bytes(self) -> int:
         return self.outgoing.size_bytes
 
+    def is_behind(self, packets: int, size_bytes: int) -> bool:
+        """Whether more than that waits for the client, in one of the two."""
+        return len(self.outgoing) > packets or self.outgoing.size_bytes > size_bytes
+
     async def wait_sent(self) -> None:
         """Return when the client's queue is empty, or the client has gone."""
         if not self.ended:

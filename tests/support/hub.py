@@ -36,7 +36,7 @@ class Stage:
     async def append(self, number: int = 1, room: str = ROOM, content: str = "") -> list[Posting]:
         """Commit notifications without telling the hub."""
         units = [Unit("test", drafts=(draft(room, content),)) for _ in range(number)]
-        committed = [await self.log.commit(unit) for unit in units]
+        committed = await asyncio.gather(*(self.log.commit(unit) for unit in units))
         return [posting for unit in committed for posting in unit.appended[0].postings]
 
     def offer(self, posting: Posting, epoch: str | None = None) -> None:

@@ -93,6 +93,41 @@ async def test_who_reads_as_fast_as_they_can_is_not_cut_however_much_comes_at_on
         await checking
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_who_polls_as_fast_as_they_can_is_not_cut_however_many_come_at_once(stage: Stage, told: bool):
+    """Sixteen packets for each round trip."""
+    session, outgoing = await stage.joined()
+    posted = await stage.append(1_200)
+    if told:
+        for posting in posted:
+            stage.offer(posting)
+    checking = asyncio.create_task(stage.hub.repair.sweep())
+    heard: list[int] = []
+    async with asyncio.timeout(20):
+        while len(heard) < 1_200:
+            heard += await offsets(outgoing, min(16, max(1, len(outgoing))))
+            await asyncio.sleep(0.02)
+    assert heard == list(range(1, 1_201))
+    assert not session.ended
+    await checking
+
+
+async def test_a_room_that_lacks_little_does_not_wait_for_one_that_lacks_much(stage: Stage):
+    _, slow = await stage.joined()
+    _, quiet = await stage.joined("user:1")
+    await stage.append(3_000)
+    await stage.append(1, room="user:1")
+    checking = asyncio.create_task(stage.hub.repair.sweep())
+    assert await offsets(quiet, 1) == [1]
+    behind = 3_000 - stage.hub.rooms[ROOM].applied
+    assert behind > 2_000
+    while not checking.done():
+        if len(slow):
+            await offsets(slow, len(slow))
+        await asyncio.sleep(0)
+    assert stage.hub.rooms[ROOM].applied == 3_000
+
+
 async def test_a_log_that_hangs_is_said_to_be_away_and_not_the_sweep_to_be_stuck(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ):
