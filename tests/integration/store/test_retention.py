@@ -500,3 +500,15 @@ async def test_nothing_is_found_by_reading_a_whole_table(log, database):
         assert not whole.search(plan), plan
     for index in ("ix_membership_room_until", "ix_notification_expires_at", "ix_posting_notification_id"):
         assert any(index in plan for plan in found), index
+
+
+async def test_a_server_whose_clock_is_ahead_empties_nothing_that_others_show(postgres_url):
+    async with opened_log(postgres_url) as log:
+        valid = await publish(
+            log, "user:1", title="valid for two hours", expires_at=clock.now() + timedelta(hours=2)
+        )
+
+        assert await clear_expired(log, before=clock.now() + timedelta(hours=3)) == 0
+
+        (posting,) = await log.read({"user:1": ((1, 1),)}, 10)
+        assert posting.notification == valid.notification
