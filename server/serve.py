@@ -17,11 +17,12 @@ from server.stopping import REQUESTS_S, end_hard_later, send_away
 _GC_THRESHOLDS = (2_000, 10, 50)
 """Whole collections five times as rare as usual: with 8,000 connections, each holds the loop for 0.8 s."""
 
-_SWITCH_S = 0.0001
+_SWITCH_S = 0.0005
 """How long a thread waits for the interpreter until it demands it: a loop that is never idle takes turns as long.
 
 One that lets go for a moment in each turn, as ours does, is not asked earlier, and SQLite asks for the interpreter
-once a row: at the usual 5 ms, a publish took 0.8 s beside requests that kept the loop busy, and now takes 9 ms.
+once a row: at the usual 5 ms, a publish took 0.8 s beside requests that kept the loop busy, and now takes 17 ms. At
+0.1 ms it took 9, and every publish a quarter more processor time; this costs some tenth.
 """
 
 _logger = logging.getLogger(__name__)

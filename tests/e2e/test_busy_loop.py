@@ -68,4 +68,4 @@ async def test_who_reads_waits_little_longer_than_who_needs_no_database(sqlite_s
         async with crowd(sqlite_server.url):
             pairs = [(await taken(look), await taken(read)) for _ in range(TURNS)]
     looked, been_read = (statistics.median(times) for times in zip(*pairs, strict=True))
-    assert been_read < 50 * looked, (looked, been_read)
+    assert been_read < 60 * looked, (looked, been_read)
