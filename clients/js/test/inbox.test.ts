@@ -527,23 +527,16 @@ test("a summary that tells nothing new lets the list be", async () => {
 
 const unavailable: Answer = [503, { error: { code: "storage_unavailable", message: "" } }];
 
-test("a list that could not be read again is, without a word", async () => {
+test.each([
+  ["without a word", () => view(({ error, loading }) => error === null && !loading)],
+  ["when more is asked for", () => inbox.more()],
+])("a list that could not be read again is, %s", async (_, comesBack) => {
   await inbox.open();
   routes["GET inbox"] = unavailable;
   await client.hear("stale", { version: 2 });
   await view(({ error }) => error !== null);
   routes["GET inbox"] = [200, { ...page, items: [item("3"), item("2"), item("1")] }];
-  await view(({ error, loading }) => error === null && !loading);
-  expect(keys()).toEqual(["3", "2", "1"]);
-});
-
-test("a list that could not be read again is when more is asked for", async () => {
-  await inbox.open();
-  routes["GET inbox"] = unavailable;
-  await client.hear("stale", { version: 2 });
-  await view(({ error }) => error !== null);
-  routes["GET inbox"] = [200, { ...page, items: [item("3"), item("2"), item("1")] }];
-  await inbox.more();
+  await comesBack();
   expect(keys()).toEqual(["3", "2", "1"]);
 });
 
