@@ -18,7 +18,7 @@ from realtime.background import Background
 from realtime.engine import SocketServer
 from realtime.hub import Hub
 from realtime.replay import Plan, Replay
-from realtime.session import Session
+from realtime.session import Held, Session
 from realtime.sessions import Sessions
 
 GONE = "gone"
@@ -63,12 +63,12 @@ class Admission:
                 self._hub.unpin(rooms)
                 raise Unavailable("The client has gone.", code=GONE)
             session.rooms = rooms
-            session.hold(self._hub.join(session, rooms))
+            holds = session.hold(self._hub.join(session, rooms))
             session.user, intervals = await self._standing(session)
             if session.user.rooms == rooms:
-                base, due = self._bound(session, rooms, intervals)
+                held, due = self._bound(session, holds, intervals)
                 await self._enter_rooms(session, rooms)
-                plan = await self._replay.plan(base, due, claim)
+                plan = await self._replay.plan(held, due, claim)
                 if not session.stale:
                     session.entered = True
                     return plan
@@ -79,16 +79,14 @@ class Admission:
     async def resync(self, session: Session, claim: Claim) -> Plan:
         """Hold the rooms of the claim back again; how they are to be caught up. Raises `Unavailable`."""
         claimed = (room for room in session.rooms if room in (claim.position or ()))
-        base = self._hub.position_of(session, claimed)
-        rooms = tuple(base)
-        session.hold(base)
+        holds = session.hold(self._hub.position_of(session, claimed))
         try:
-            intervals = await self._identity.intervals(session.user.id, rooms)
-            due = {room: due_runs(intervals, room) for room in rooms}
-            return await self._replay.plan(session.begin_at(intervals, rooms), due, claim)
+            intervals = await self._identity.intervals(session.user.id, tuple(holds))
+            due = {room: due_runs(intervals, room) for room in holds}
+            return await self._replay.plan(session.begin_at(intervals, holds), due, claim)
         except BaseException:
             # Whatever it was, the rooms must not stay held: the client hears on, and asks again.
-            session.release(rooms)
+            session.release(holds)
             raise
 
     async def catch_up(self, session: Session, plan: Plan) -> None:
@@ -166,10 +164,10 @@ class Admission:
         if not self._is_there(session):
             self._hub.unpin(joined)
             return
-        session.hold(self._hub.join(session, joined))
+        holds = session.hold(self._hub.join(session, joined))
         try:
-            base, due = self._bound(session, joined, await self._intervals(session, joined))
-            plan = await self._replay.plan(base, due, None)
+            held, due = self._bound(session, holds, await self._intervals(session, joined))
+            plan = await self._replay.plan(held, due, None)
         except BaseException:
             # In the rooms, but held and told of nothing: the next look would take it for settled.
             await self._leave(session, joined)
@@ -209,15 +207,15 @@ class Admission:
                 return intervals
 
     def _bound(
-        self, session: Session, rooms: Sequence[str], intervals: Sequence[Interval]
-    ) -> tuple[Mapping[str, int], Mapping[str, Runs]]:
-        """Keep from the session what is not due in rooms it has just joined; their bases, and what is due.
+        self, session: Session, holds: Mapping[str, Held], intervals: Sequence[Interval]
+    ) -> tuple[Mapping[str, Held], Mapping[str, Runs]]:
+        """Keep from the session what is not due in rooms it has just joined; their holds, and what is due.
 
         To be called without an await behind the read: from here on the hub itself follows every change.
         """
-        due = {room: due_runs(intervals, room) for room in rooms}
+        due = {room: due_runs(intervals, room) for room in holds}
         self._hub.limit(session, due)
-        return session.begin_at(intervals, rooms), due
+        return session.begin_at(intervals, holds), due
 
     def _is_there(self, session: Session) -> bool:
         return self._sessions.get(session.sid) is session and not session.ended

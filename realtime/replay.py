@@ -26,7 +26,7 @@ from core.ports.log import Log
 from realtime.engine import EventPacket
 from realtime.hub import Hub
 from realtime.publication import Publication, with_skip
-from realtime.session import Session
+from realtime.session import Held, Session
 
 PAGE = 100
 MAX_UNSENT_BYTES = 256 << 10
@@ -37,9 +37,11 @@ SEND_DEADLINE_S = 10.0
 class Plan:
     """How a session's rooms are caught up: what the client is told first, and what is then sent.
 
-    `start` is where a client without a position of its own stands before the replay.
+    `holds` are released once it is done, `base` says from where on. `start` is where a client without a position of
+    its own stands before the replay.
     """
 
+    holds: Mapping[str, Held]
     base: Mapping[str, int]
     start: Mapping[str, int]
     recovered: Mapping[str, bool]
@@ -63,13 +65,14 @@ class Replay:
         self._log = log
         self._identity = identity
 
-    async def plan(self, base: Mapping[str, int], due: Mapping[str, Runs], claim: Claim | None) -> Plan:
-        """Decide what a claim over rooms with these bases is owed; None claims all of the present membership.
+    async def plan(self, holds: Mapping[str, Held], due: Mapping[str, Runs], claim: Claim | None) -> Plan:
+        """Decide what a claim over rooms that are held is owed; None claims all of the present membership.
 
-        The session is in the hub and its rooms are held. Raises `Unavailable`.
+        The session is in the hub. Raises `Unavailable`.
         """
+        base = {room: held.base for room, held in holds.items()}
         if claim is not None and claim.is_empty:
-            return Plan(base, base, dict.fromkeys(base, True), {}, {}, due)
+            return Plan(holds, base, base, dict.fromkeys(base, True), {}, {}, due)
         epoch = self._hub.epoch
         heads = await self._log.heads(base)
         views = {
@@ -84,6 +87,7 @@ class Replay:
             recoveries = plan_recovery(views, epoch, claim)
         hidden = await self._log.hidden({room: recovery.replay for room, recovery in recoveries.items()})
         return Plan(
+            holds=holds,
             base=base,
             start={
                 room: membership_start(views[room]) if recovery.recovered else base[room]
@@ -102,14 +106,14 @@ class Replay:
         """Send the replay, then let the rooms go live. Raises `Unavailable`, `TimeoutError` for a stuck client."""
         wanted = dict(plan.replay)
         while True:
-            await self._send(session, wanted)
+            await self._send(session, plan, wanted)
             await _let_drain(session)
             wanted = await self._overflowed(session, plan)
             if not wanted:
                 break
-        session.release(plan.base, plan.due)
+        session.release(plan.holds, plan.due)
 
-    async def _send(self, session: Session, wanted: Mapping[str, Runs]) -> None:
+    async def _send(self, session: Session, plan: Plan, wanted: Mapping[str, Runs]) -> None:
         left = {room: offsets for room, offsets in wanted.items() if offsets}
         hidden_since: dict[str, int] = {}
         while left and not session.ended:
@@ -121,16 +125,15 @@ class Replay:
             for posting in page:
                 if session.unsent_bytes > MAX_UNSENT_BYTES:
                     await _let_drain(session)
-                self._send_posting(session, posting, hidden_since)
+                if session.catching_up.get(posting.room) is plan.holds[posting.room]:
+                    self._send_posting(session, posting, hidden_since)
             if len(page) < PAGE:
                 return
             left = _after(left, page[-1].room, page[-1].offset)
             await _let_drain(session)
 
     def _send_posting(self, session: Session, posting: Posting, hidden_since: dict[str, int]) -> None:
-        """Send a posting of a room that is still the session's; what is not to be shown is named with the next."""
-        if posting.room not in session.catching_up:
-            return
+        """Send a posting; what is not to be shown is named with the next."""
         body = Publication.of(posting, self._hub.epoch).body
         if body is None:
             hidden_since.setdefault(posting.room, posting.offset)
@@ -146,9 +149,8 @@ class Replay:
         """
         applied = self._hub.position_of(session, plan.base)
         missing: dict[str, Runs] = {}
-        for room in plan.base:
-            held = session.catching_up.get(room)
-            if held is not None and held.overflowed and room in applied:
+        for room, held in session.standing(plan.holds).items():
+            if held.overflowed and room in applied:
                 missing[room] = ((held.base + 1, applied[room]),)
                 held.base, held.overflowed = max(held.base, applied[room]), False
         if not missing:

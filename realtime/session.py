@@ -136,25 +136,28 @@ class Session:
         else:
             held.packets.append((offset, packet))
 
-    def hold(self, bases: Mapping[str, int]) -> None:
-        """Hold back what comes live in these rooms above their bases."""
-        self.catching_up.update({room: Held(base) for room, base in bases.items()})
+    def hold(self, bases: Mapping[str, int]) -> dict[str, Held]:
+        """Hold back what comes live in these rooms above their bases, until the hold that is given is released."""
+        holds = {room: Held(base) for room, base in bases.items()}
+        self.catching_up.update(holds)
+        return holds
 
-    def begin_at(self, intervals: Iterable[Interval], rooms: Iterable[str]) -> dict[str, int]:
-        """The bases of those rooms that are still held, raised to where the present membership begins."""
+    def standing(self, holds: Mapping[str, Held]) -> dict[str, Held]:
+        """Those of the holds that were neither released nor forgotten: their rooms may have been left, and be held anew."""
+        return {room: held for room, held in holds.items() if self.catching_up.get(room) is held}
+
+    def begin_at(self, intervals: Iterable[Interval], holds: Mapping[str, Held]) -> dict[str, Held]:
+        """Those of the holds that stand, their bases raised to where the present membership begins."""
         entered = tuple(intervals)
-        bases = {}
-        for room in rooms:
-            if (held := self.catching_up.get(room)) is not None:
-                held.base = bases[room] = max(held.base, entered_at(entered, room) or 0)
-        return bases
+        standing = self.standing(holds)
+        for room, held in standing.items():
+            held.base = max(held.base, entered_at(entered, room) or 0)
+        return standing
 
-    def release(self, rooms: Iterable[str], due: Mapping[str, Runs] | None = None) -> None:
+    def release(self, holds: Mapping[str, Held], due: Mapping[str, Runs] | None = None) -> None:
         """Send what was held, as far as it is due, and let the rooms go live, in one step without an await."""
-        for room in rooms:
-            held = self.catching_up.pop(room, None)
-            if held is None:
-                continue
+        for room, held in self.standing(holds).items():
+            del self.catching_up[room]
             for offset, packet in held.packets:
                 if offset > held.base and (due is None or contains(due[room], offset)):
                     self.send(packet)

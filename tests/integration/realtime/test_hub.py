@@ -78,6 +78,21 @@ async def test_whatever_the_fast_path_does_everything_arrives_once_and_in_order(
     assert outgoing.empty()
 
 
+async def test_a_room_that_is_held_anew_is_not_released_with_what_was_held_before(stage: Stage):
+    """Somebody was removed and taken back while they were being caught up."""
+    session, outgoing = await stage.joined()
+    before = session.hold({ROOM: 0})
+    session.forget([ROOM])
+    held = session.hold({ROOM: 1})
+    for posting in await stage.append(3):
+        stage.offer(posting)
+    await turn()
+    session.release(before)
+    assert outgoing.empty()
+    session.release(held)
+    assert await offsets(outgoing, 2) == [2, 3]
+
+
 @pytest.mark.parametrize("told", [True, False])
 async def test_who_reads_as_fast_as_they_can_is_not_cut_however_much_comes_at_once(stage: Stage, told: bool):
     session, outgoing = await stage.joined()
