@@ -32,6 +32,8 @@ const MAX_PAGE = 100;
 /** Of one page, while receipts are given faster than it is read. */
 const MAX_READS = 3;
 const FRAME_MS = 16;
+/** A timer that is set for longer goes off at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface InboxView {
   rows: Row[];
@@ -74,6 +76,9 @@ export class Inbox extends Emitter<InboxEvents> {
   /** Requests for the numbers, and the last of them that was answered. */
   readonly #counting = { asked: 0, taken: 0 };
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
+  #expiryTimer: ReturnType<typeof setTimeout> | undefined;
+  /** How far the server's clock is ahead of ours. */
+  #clockAheadMs = 0;
 
   constructor(client: NotificationClient, api: Api) {
     super();
@@ -104,6 +109,7 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("rooms", () => void this.reload()),
       client.on("session", (session) => {
         if (session.state === "syncing") {
+          this.#clockAheadMs = session.server_time - Date.now();
           if (!this.#horizon.enter(session.epoch)) this.#numbers.forget();
           if (this.#list.items().some(({ room }) => !(room in session.position))) void this.reload();
         }
@@ -133,6 +139,7 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#recount.close();
     this.#outbox.close();
     clearTimeout(this.#changeTimer);
+    clearTimeout(this.#expiryTimer);
   }
 
   get view(): InboxView {
@@ -350,8 +357,33 @@ export class Inbox extends Emitter<InboxEvents> {
   #changed(): void {
     this.#changeTimer ??= setTimeout(() => {
       this.#changeTimer = undefined;
+      this.#watchExpiry();
       this.#tell("change", this.view);
     }, FRAME_MS);
+  }
+
+  /** No event says that something has expired. */
+  #watchExpiry(): void {
+    clearTimeout(this.#expiryTimer);
+    const inMs = this.#list.nextExpiry - this.#serverNow();
+    if (!Number.isFinite(inMs)) return;
+    this.#expiryTimer = setTimeout(() => this.#expire(), Math.min(inMs, MAX_TIMER_MS));
+  }
+
+  /** Show no longer what the server shows to nobody any more: with its newest item, a thread goes. */
+  #expire(): void {
+    const expired = this.#list.expired(this.#serverNow());
+    for (const item of expired) {
+      const thread = this.#list.thread(item.thread?.key ?? null);
+      for (const { id } of thread[0]?.id === item.id ? thread : [item]) this.#list.delete(id);
+    }
+    if (expired.length > 0) this.#recount.soon();
+    this.#changed();
+  }
+
+  /** In ms since the Unix epoch: the clock of this device may be wrong. */
+  #serverNow(): number {
+    return Date.now() + this.#clockAheadMs;
   }
 
   #tell<Name extends keyof InboxEvents>(name: Name, payload: InboxEvents[Name]): void {

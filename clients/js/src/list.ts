@@ -41,6 +41,8 @@ export class List {
   readonly #entries = new Map<string, Entry>();
   readonly #groups = new Map<string, Group>();
   readonly #touched = new Set<Group>();
+  /** When those that do expire, in ms since the Unix epoch. */
+  readonly #expiry = new Map<string, number>();
   #filter: InboxFilter = {};
   #marks = new Map<string, { mark: Mark; apply: (item: Item) => Item }>();
   #rows: Row[] = [];
@@ -107,6 +109,16 @@ export class List {
     return this.#groups.get(rowKey({ id: "", thread: { key } }))?.entries.map(({ item }) => item) ?? [];
   }
 
+  /** When the first expires, in ms since the Unix epoch; Infinity if none does. */
+  get nextExpiry(): number {
+    return Math.min(...this.#expiry.values());
+  }
+
+  /** Those that have expired by then. */
+  expired(at: number): Item[] {
+    return this.those([...this.#expiry].filter(([, expiry]) => expiry <= at).map(([id]) => id));
+  }
+
   /** The items that a mark may be about. */
   concerned(mark: Mark): Item[] {
     return "ids" in mark ? this.those(mark.ids) : this.#itemsOf(() => true);
@@ -140,6 +152,7 @@ export class List {
     this.#groups.set(key, group);
     this.#touched.add(group);
     this.#entries.set(item.id, entry);
+    if (item.expires_at !== null) this.#expiry.set(item.id, Date.parse(item.expires_at));
     return group;
   }
 
@@ -149,7 +162,7 @@ export class List {
     if (!group) return undefined;
     group.entries.splice(placeAmong(group.entries, entry, byItem), 1);
     this.#touched.add(group);
-    this.#entries.delete(id);
+    this.#forget(id);
     return entry;
   }
 
@@ -202,9 +215,14 @@ export class List {
   }
 
   #drop(group: Group): void {
-    for (const { item } of group.entries) this.#entries.delete(item.id);
+    for (const { item } of group.entries) this.#forget(item.id);
     group.entries = [];
     this.#count(group);
+  }
+
+  #forget(id: string): void {
+    this.#entries.delete(id);
+    this.#expiry.delete(id);
   }
 
   #count(group: Group): void {

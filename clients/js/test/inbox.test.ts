@@ -467,6 +467,11 @@ test("a list is not read again for what cannot come into it, or is there", async
 });
 
 const arrival = (id: string, thread: string | null) => ({ ...item(id), thread, epoch: "e1" });
+const syncing = {
+  ...{ state: "syncing" as const, session_id: "s", user_id: "1", recovered: {}, position: {}, skip: {} },
+  ...{ transport: "websocket", heartbeat_s: 30, retry_ms: { first: 1, max: 1, tries: 1 }, server_time: 0 },
+  epoch: "e1",
+};
 const retract = { kind: "retract", room: "user:1", offset: 3, epoch: "e1", by: null, set: {} } as const;
 
 test("a list is read to its end while more comes than it takes to read it", async () => {
@@ -511,6 +516,22 @@ test("what was read elsewhere while this device was away is read when it is back
   routes["GET inbox"] = [200, { ...page, version: 4, items: [{ ...item("2"), read_at: "x" }, item("1")] }];
   await client.hear("summary", { ...summary, unread: 1, version: 4 });
   await view(({ rows }) => rows[0]?.unread === false);
+});
+
+test("what expires goes by the server's clock, a thread with its newest item, and is not counted", async () => {
+  const aheadMs = 3_600_000;
+  const expires_at = new Date(Date.now() + aheadMs + 200).toISOString();
+  const later = new Date(Date.now() + aheadMs + 3_600_000).toISOString();
+  await client.hear("session", { ...syncing, server_time: Date.now() + aheadMs });
+  await inbox.open();
+  await client.hear("notification", { ...arrival("3", null), expires_at });
+  await client.hear("notification", arrival("4", "task:1"));
+  await client.hear("notification", { ...arrival("5", "task:1"), expires_at });
+  await client.hear("notification", { ...arrival("6", null), expires_at: later });
+  await view(({ rows }) => rows.length === 5);
+  routes["GET inbox/counts"] = [200, { ...counts, all: 3, unseen: 3 }];
+  await view(({ rows, counts: known }) => rows.length === 3 && known?.unseen === 3);
+  expect(keys()).toEqual(["6", "2", "1"]);
 });
 
 test("a summary that tells nothing new lets the list be", async () => {
@@ -594,14 +615,10 @@ test("a list that is to be read as a whole is, also when its top is to be read m
 });
 
 test("another epoch begins with what it says, also when its numbers are smaller", async () => {
-  const session = {
-    ...{ state: "syncing" as const, session_id: "s", user_id: "1", recovered: {}, position: {}, skip: {} },
-    ...{ transport: "websocket", heartbeat_s: 30, retry_ms: { first: 1, max: 1, tries: 1 }, server_time: 0 },
-  };
-  await client.hear("session", { ...session, epoch: "e1" });
+  await client.hear("session", syncing);
   await inbox.open();
   await client.hear("inbox", { unread: 9, unseen: 9, version: 40, position: {}, changed: [], through: {} });
-  await client.hear("session", { ...session, epoch: "e2", recovered: { "user:1": false } });
+  await client.hear("session", { ...syncing, epoch: "e2", recovered: { "user:1": false } });
   expect((await view(({ counts, loading }) => !loading && counts !== null)).counts).toMatchObject({
     unread: 2,
   });

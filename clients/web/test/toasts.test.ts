@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { useAnnouncer } from "../src/stores/announcer";
 import { useToasts } from "../src/stores/toasts";
 import { Arrivals } from "../src/toasts/arrivals";
+import { PlayedDesk } from "./desk";
 import { notification } from "./items";
 
 let toasts: ReturnType<typeof useToasts>;
@@ -60,6 +61,22 @@ test("a thread is one toast that counts", () => {
   come("1", { thread: "task:1" });
   come("2", { thread: "task:1", title: "newer" });
   expect(toasts.toasts).toMatchObject([{ key: "task:1", title: "newer", count: 2 }]);
+});
+
+test("what is taken back is shown no longer, and what has come in its thread since then stays", () => {
+  const played = new PlayedDesk();
+  toasts.follow(played.desk);
+  const retract = (id: string, thread: string | null) =>
+    played.say("changed", { kind: "retract", id, thread });
+  come("1", { urgent: true });
+  come("2", { thread: "task:1" });
+  come("3", { thread: "task:1" });
+  retract("2", "task:1");
+  played.say("changed", { kind: "update", id: "1", thread: null });
+  expect(toasts.toasts.map(({ key }) => key)).toEqual(["1", "task:1"]);
+  retract("1", null);
+  retract("3", "task:1");
+  expect(toasts.toasts).toEqual([]);
 });
 
 test("200 in one second are one toast, and urgent ones are not lost among them", () => {

@@ -14,6 +14,8 @@ let made = 0;
 export interface Toast {
   /** What has the same key takes the place of the one before. */
   key: string;
+  /** The notification that it shows, if it is one. */
+  of: string | null;
   level: Level;
   title: string;
   text: string;
@@ -36,7 +38,7 @@ export interface Stack {
 }
 
 const DEFAULTS: Omit<Toast, "key" | "title" | "lastsMs"> = {
-  ...{ level: "info", text: "", urgent: false, count: 1, action: null },
+  ...{ of: null, level: "info", text: "", urgent: false, count: 1, action: null },
   closed: () => undefined,
 };
 
@@ -83,6 +85,11 @@ export const useToasts = defineStore("toasts", () => {
     countDown();
   }
 
+  /** The notification is to be shown no longer. */
+  function withdraw(id: string): void {
+    for (const { key } of toasts.value.filter(({ of }) => of === id)) dismiss(key);
+  }
+
   function find(key: string): Toast | undefined {
     return toasts.value.find((toast) => toast.key === key);
   }
@@ -98,10 +105,10 @@ export const useToasts = defineStore("toasts", () => {
     for (const { key } of toasts.value.filter((toast) => toast.urgent === isUrgent)) dismiss(key);
   }
 
-  const follow = (desk: Desk): void => followArrivals(desk, { show, dismiss, find });
+  const follow = (desk: Desk): void => followArrivals(desk, { show, dismiss, withdraw, find });
 
   const pause = (holder: string): void => countdowns.pause(holder);
   const resume = (holder: string): void => countdowns.resume(holder);
 
-  return { toasts, normal, urgent, show, dismiss, find, clear, pause, resume, follow };
+  return { toasts, normal, urgent, show, dismiss, withdraw, find, clear, pause, resume, follow };
 });

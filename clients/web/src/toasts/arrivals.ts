@@ -15,6 +15,7 @@ const AWAY_LASTS_MS = 8000;
 export interface Toasts {
   show: (toast: Pick<Toast, "title"> & Partial<Toast>) => void;
   dismiss: (key: string) => void;
+  withdraw: (id: string) => void;
   find: (key: string) => Toast | undefined;
 }
 
@@ -44,7 +45,7 @@ export class Arrivals {
     const { id, level, urgent, link } = notification;
     const { title, content: text } = saidIn(useSettings().language, notification);
     const action = { label: i18n.global.t("toasts.open"), run: () => openItem({ id, link }) };
-    this.toasts.show({ key, level, urgent, title, text, count: this.#countOf(key), action });
+    this.toasts.show({ key, of: id, level, urgent, title, text, count: this.#countOf(key), action });
   }
 
   #many(key: "away" | "summary" | "urgents", n: number, more: Partial<Toast> = {}): void {
@@ -59,6 +60,9 @@ export class Arrivals {
 
 export function followArrivals(desk: Desk, toasts: Toasts): void {
   const arrivals = new Arrivals(toasts);
+  desk.client.on("changed", ({ kind, id }) => {
+    if (kind === "retract" && id !== null) toasts.withdraw(id);
+  });
   desk.client.on("toast", ({ notification, replayed }) => {
     const settings = useSettings();
     const verdict = arrivals.take(notification, replayed || document.hidden, Date.now());
