@@ -130,6 +130,15 @@ _LOOK_BEFORE_THE_FIRST_PAINT = """
 """Nothing is painted before there is a body."""
 
 
+async def test_who_becomes_a_reviewer_sees_the_queue_at_once_and_after_a_reload(open_page, admin: Caller):
+    page = await come_in(open_page, "zhangsan", "/tasks")
+    await expect(page.get_by_role("group", name="Show")).to_have_count(0)
+    assert (await admin.call("PUT", "projects/1/members/1", {"roles": ["reviewer"]}))[0] == 200
+    await expect(page.get_by_role("group", name="Show")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("group", name="Show")).to_be_visible()
+
+
 async def test_language_and_theme_change_at_once_and_are_there_from_the_first_paint_on(open_page):
     page = await come_in(open_page, "zhangsan", "/tasks", color_scheme="light")
     await page.get_by_role("button", name="account and settings").click()

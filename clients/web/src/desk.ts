@@ -1,18 +1,21 @@
 /** What a logged-in person works with: their connection and their inbox, from login to logout. */
 import {
   Api,
+  ApiError,
   Inbox,
   Login,
   NotificationClient,
   SignedOutError,
   type User,
 } from "@notification-server/client";
+import { shallowReactive } from "vue";
 
 export const SERVER = location.origin;
 
 export const login = new Login(SERVER);
 
 export interface Desk {
+  /** As they are now: roles and projects are given and taken while somebody works. */
   user: User;
   api: Api;
   client: NotificationClient;
@@ -33,5 +36,23 @@ export function openDesk(user: User, fresh: boolean, refused: (code: string) => 
   };
   const api = new Api(SERVER, token);
   const client = new NotificationClient({ url: SERVER, userId: user.id, token });
-  return { user, api, client, inbox: new Inbox(client, api), fresh };
+  const desk = shallowReactive({ user, api, client, inbox: new Inbox(client, api), fresh });
+  let known = fresh; // what was kept may be old
+  const look = async (): Promise<void> => {
+    try {
+      if (!known) desk.user = await api.me();
+      known = true;
+    } catch (error) {
+      // Looked at again once the connection is live anew.
+      if (!(error instanceof ApiError || error instanceof SignedOutError)) throw error;
+    }
+  };
+  client.on("state", ({ state }) => {
+    if (state === "live") void look();
+  });
+  client.on("rooms", () => {
+    known = false;
+    void look();
+  });
+  return desk;
 }
