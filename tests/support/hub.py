@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 
@@ -15,7 +14,6 @@ from core.ports.log import Unit
 from core.store.database import Database, open_database
 from core.store.identity import SqlIdentity
 from core.store.log import SqlLog
-from core.store.migrations import migrate
 from realtime.background import Background
 from realtime.engine import OutgoingQueue
 from realtime.hub import Hub
@@ -53,9 +51,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def hub_stage(path: Path) -> AsyncIterator[Stage]:
-    database = open_database(f"sqlite:///{path}")
-    await migrate(database)
+async def hub_stage(url: str) -> AsyncIterator[Stage]:
+    database = open_database(url)
     log, background = SqlLog(database), Background()
     hub = Hub(log, SqlIdentity(database), background)
     hub.epoch = await log.epoch()

@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -7,6 +6,6 @@ from tests.support.hub import Stage, hub_stage
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with hub_stage(tmp_path / "log.db") as stage:
+async def stage(sqlite_url: str) -> AsyncIterator[Stage]:
+    async with hub_stage(sqlite_url) as stage:
         yield stage

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from core.domain.identity import AddProject, AddUser, ChangeUser, RevokeToken, S
 from core.domain.ids import new_id
 from core.ports.log import Unit
 from core.store.database import open_database
-from core.store.migrations import migrate
 from tests.support.fleet import Device, Fleet, Node
 from tests.support.store import draft
 from tests.support.waiting import eventually
@@ -40,9 +38,8 @@ class Gate:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    database = open_database(f"sqlite:///{tmp_path / 'log.db'}")
-    await migrate(database)
+async def fleet(sqlite_url: str) -> AsyncIterator[Fleet]:
+    database = open_database(sqlite_url)
     fleet = Fleet(database, 2)
     add = AddUser(username="u", name="U", password_hash="", roles=frozenset(), locale="en", projects={})
     await commit(fleet.nodes[0], AddProject(id="1", name="1"), add)

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from core.domain.ids import new_id
 from core.ports.log import Unit
 from core.ports.presence import Audience
 from core.store.database import open_database
-from core.store.migrations import migrate
 from realtime import presence as presence_module
 from realtime import receiver
 from realtime.manager import MAX_BODY_BYTES
@@ -31,12 +29,11 @@ ROOM = "project:1"
 
 @pytest.fixture
 async def fleet(
-    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Fleet]:
     for module in (presence_module, receiver):
         monkeypatch.setattr(module, "BEAT_S", 0.05)
-    database = open_database(f"sqlite:///{tmp_path / 'log.db'}")
-    await migrate(database)
+    database = open_database(sqlite_url)
     fleet = Fleet(database, 2, redis_server.url)
     people = [
         AddUser(username=name, name=name, password_hash="", roles=frozenset(), locale="en", projects={})

@@ -1,53 +1,31 @@
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
+import asyncpg
 import pytest
-from sqlalchemy import Connection
 
 from core.store import tables
 from core.store.database import Database
 from core.store.log import SqlLog
-from core.store.migrations import migrate
+from tests.integration.conftest import migrated
 from tests.support.postgres import PostgresCluster
 from tests.support.store import administer, opened, opened_log
 
 
-async def _migrate(url: str) -> str:
-    async with opened(url) as database:
-        await migrate(database)
-    return url
-
-
 async def empty(url: str) -> None:
-    def delete_all(connection: Connection) -> None:
-        for table in reversed(tables.metadata.sorted_tables):
-            if table is not tables.log:
-                connection.execute(table.delete())
-
-    async with opened(url) as database:
-        await database.write(delete_all)
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with the present data model, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "log.db"
-    asyncio.run(_migrate(f"sqlite:///{path}"))
-    return path
+    """Delete what is in a PostgreSQL database, but for the line that each log has."""
+    filled = [table for table in tables.metadata.sorted_tables if table is not tables.log]
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("; ".join(str(table.delete()) for table in reversed(filled)))
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres_cluster: PostgresCluster) -> str:
     """The URL of a PostgreSQL database with the present data model, to be emptied for each test: quicker than a new one."""
-    return asyncio.run(_migrate(postgres_cluster.create_database()))
-
-
-@pytest.fixture
-def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
-    """An SQLite database with the present data model, for what only it can do wrong."""
-    return f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'log.db')}"
+    return asyncio.run(migrated(postgres_cluster.create_database()))
 
 
 @pytest.fixture
