@@ -60,7 +60,7 @@ class Gateway:
         self._server.on("disconnect", self._disconnect)
         self._server.on_connected = self._connected
         self._hub.on_epoch_changed.append(self._end_all)
-        self._hub.on_people_moved = self._admission.look_at
+        self._hub.on_people_moved = self._people_moved
         self._background.repeat(self._end_expired, EXPIRY_CHECK_S, "token expiry")
 
     async def _connect(self, _sid: str, environ: dict[str, Any], auth: Any) -> bool:
@@ -130,6 +130,11 @@ class Gateway:
             "retry_ms": self._pace.retry_body(),
             "server_time": now_ms(),
         }
+
+    def _people_moved(self, people: set[str]) -> None:
+        """They were changed by another process: no request is to be answered by what is remembered of them."""
+        self._identity.forget()
+        self._admission.look_at(people)
 
     def _end_all(self, reason: str = "epoch_changed") -> None:
         """End every session; the clients come back after a spread delay."""

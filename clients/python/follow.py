@@ -84,6 +84,7 @@ class Follower:
             self._base.pop(room, None)
             self._newcomers.discard(room)
         self._base |= joined
+        self._newcomers -= joined.keys()
         whole = {room: said.get(room) is not False for room in joined}
         position = self._kept(self._base)
         return Placed(

@@ -191,6 +191,22 @@ async def test_live_sessions_follow_roles_and_projects(servers: tuple[ServerProc
         assert answer["position"] == {}
 
 
+async def test_who_is_told_of_their_rooms_is_answered_by_what_they_are_now(
+    servers: tuple[ServerProcess, ServerProcess],
+):
+    here, there = servers
+    async with (
+        logged_in(here.url, "admin") as admin,
+        logged_in(there.url, "lisi") as lisi,
+        live_wire(there.url, lisi.token) as wire,
+    ):
+        for number, roles in enumerate((["reviewer"], ["annotator"], ["annotator", "reviewer"]), 1):
+            assert (await lisi.call("GET", "me"))[0] == 200
+            assert (await admin.call("PUT", MEMBER, {"roles": roles}))[0] == 200
+            await wire.wait("rooms", number)
+            assert (await lisi.call("GET", "me"))[1]["projects"]["1"] == roles
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -83,7 +83,10 @@ export class Follower {
       this.#base.delete(room);
       this.#newcomers.delete(room);
     }
-    for (const [room, at] of Object.entries(rooms.joined)) this.#base.set(room, at);
+    for (const [room, at] of Object.entries(rooms.joined)) {
+      this.#base.set(room, at);
+      this.#newcomers.delete(room);
+    }
     const position = this.#kept();
     for (const [room, at] of Object.entries(rooms.joined))
       if (rooms.recovered?.[room] === false || !(room in position)) position[room] = at;

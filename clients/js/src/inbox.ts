@@ -77,8 +77,9 @@ export class Inbox extends Emitter<InboxEvents> {
   readonly #counting = { asked: 0, taken: 0 };
   #changeTimer: ReturnType<typeof setTimeout> | undefined;
   #expiryTimer: ReturnType<typeof setTimeout> | undefined;
-  /** How far the server's clock is ahead of ours. */
-  #clockAheadMs = 0;
+  /** How far the server's clock is ahead of ours, which may be wrong; null until it is known. */
+  #clockAheadMs: number | null = null;
+  #closed = false;
 
   constructor(client: NotificationClient, api: Api) {
     super();
@@ -109,12 +110,15 @@ export class Inbox extends Emitter<InboxEvents> {
       client.on("rooms", () => void this.reload()),
       client.on("session", (session) => {
         if (session.state === "syncing") {
-          this.#clockAheadMs = session.server_time - Date.now();
+          this.#setClock(session.server_time - Date.now());
           if (!this.#horizon.enter(session.epoch)) this.#numbers.forget();
           if (this.#list.items().some(({ room }) => !(room in session.position))) void this.reload();
         }
         if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
       }),
+      client.on("heartbeat", ({ server_time, timestamp, latency_ms }) =>
+        this.#setClock(server_time - timestamp - latency_ms),
+      ),
       client.on("state", ({ state }) => {
         if (state !== "live") return;
         if (client.leads) this.#outbox.adopt();
@@ -135,6 +139,7 @@ export class Inbox extends Emitter<InboxEvents> {
   }
 
   close(): void {
+    this.#closed = true;
     for (const leave of this.#leave) leave();
     this.#recount.close();
     this.#outbox.close();
@@ -355,6 +360,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Tell the listeners, once for a burst. */
   #changed(): void {
+    if (this.#closed) return;
     this.#changeTimer ??= setTimeout(() => {
       this.#changeTimer = undefined;
       this.#watchExpiry();
@@ -362,28 +368,30 @@ export class Inbox extends Emitter<InboxEvents> {
     }, FRAME_MS);
   }
 
+  #setClock(aheadMs: number): void {
+    this.#clockAheadMs = aheadMs;
+    this.#watchExpiry();
+  }
+
   /** No event says that something has expired. */
   #watchExpiry(): void {
     clearTimeout(this.#expiryTimer);
-    const inMs = this.#list.nextExpiry - this.#serverNow();
-    if (!Number.isFinite(inMs)) return;
-    this.#expiryTimer = setTimeout(() => this.#expire(), Math.min(inMs, MAX_TIMER_MS));
+    if (this.#clockAheadMs === null) return;
+    const inMs = this.#list.nextExpiry - Date.now() - this.#clockAheadMs;
+    if (Number.isFinite(inMs))
+      this.#expiryTimer = setTimeout(() => this.#expire(), Math.min(inMs, MAX_TIMER_MS));
   }
 
-  /** Show no longer what the server shows to nobody any more: with its newest item, a thread goes. */
+  /** Show no longer what the server shows to nobody any more; what a thread is without it, only the server's list says. */
   #expire(): void {
-    const expired = this.#list.expired(this.#serverNow());
+    const expired = this.#list.expired(Date.now() + (this.#clockAheadMs ?? 0));
     for (const item of expired) {
       const thread = this.#list.thread(item.thread?.key ?? null);
       for (const { id } of thread[0]?.id === item.id ? thread : [item]) this.#list.delete(id);
+      this.#outdated ||= item.thread !== null;
     }
     if (expired.length > 0) this.#recount.soon();
     this.#changed();
-  }
-
-  /** In ms since the Unix epoch: the clock of this device may be wrong. */
-  #serverNow(): number {
-    return Date.now() + this.#clockAheadMs;
   }
 
   #tell<Name extends keyof InboxEvents>(name: Name, payload: InboxEvents[Name]): void {

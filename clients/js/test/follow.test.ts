@@ -131,6 +131,15 @@ test("who comes back to a room is owed what was missed, and the position in it i
   expect(all.follower.behind({ b: 9 })).toBe(true);
 });
 
+test("who joins again before the session is live still lacks what did not come", () => {
+  const all = begun({ a: 1 }, { a: 1, b: 7 });
+  apply(all, posting("b", 4));
+  all.state.record(all.follower.changeRooms({ epoch: "e1", joined: { b: 9 }, left: [] }));
+  all.state.record(all.follower.goLive());
+  expect(all.state.position).toEqual({ a: 1, b: 4 });
+  expect(all.follower.behindBase()).toBe(true);
+});
+
 test("no more rooms are claimed than the server takes; those of the present stay", () => {
   const past = Object.fromEntries(Array.from({ length: MAX_ROOMS }, (_, n) => [`past ${n}`, 1]));
   const { state } = begun({ ...past, present: 3 }, { present: 3, another: 1 });

@@ -518,20 +518,60 @@ test("what was read elsewhere while this device was away is read when it is back
   await view(({ rows }) => rows[0]?.unread === false);
 });
 
-test("what expires goes by the server's clock, a thread with its newest item, and is not counted", async () => {
-  const aheadMs = 3_600_000;
-  const expires_at = new Date(Date.now() + aheadMs + 200).toISOString();
-  const later = new Date(Date.now() + aheadMs + 3_600_000).toISOString();
-  await client.hear("session", { ...syncing, server_time: Date.now() + aheadMs });
+const at = (ms: number) => new Date(ms).toISOString();
+
+test("what expires goes by the server's clock, and is not counted", async () => {
+  const serverMs = Date.now() + 3_600_000;
+  await client.hear("session", { ...syncing, server_time: serverMs });
+  routes["GET inbox/counts"] = [200, { ...counts, all: 4, unseen: 4 }];
   await inbox.open();
-  await client.hear("notification", { ...arrival("3", null), expires_at });
-  await client.hear("notification", arrival("4", "task:1"));
-  await client.hear("notification", { ...arrival("5", "task:1"), expires_at });
-  await client.hear("notification", { ...arrival("6", null), expires_at: later });
-  await view(({ rows }) => rows.length === 5);
+  await client.hear("notification", { ...arrival("3", null), expires_at: at(serverMs + 1000) });
+  await client.hear("notification", { ...arrival("4", null), expires_at: at(serverMs + 3_600_000) });
+  await view(({ counts: known }) => known?.unseen === 4);
+  await answered("GET inbox/counts"); // for the two that came
+  expect(keys()).toEqual(["4", "3", "2", "1"]);
   routes["GET inbox/counts"] = [200, { ...counts, all: 3, unseen: 3 }];
-  await view(({ rows, counts: known }) => rows.length === 3 && known?.unseen === 3);
-  expect(keys()).toEqual(["6", "2", "1"]);
+  await view(({ counts: known }) => known?.unseen === 3);
+  expect(keys()).toEqual(["4", "2", "1"]);
+});
+
+test("until the server's clock is known nothing expires, and every heartbeat tells it", async () => {
+  const [deviceMs, serverMs] = [Date.now(), Date.now() - 600_000];
+  const items = [{ ...item("2"), expires_at: at(serverMs + 60_000) }, item("1")];
+  routes["GET inbox"] = [200, { ...page, items }];
+  await inbox.open();
+  await view(({ rows }) => rows.length === 2);
+  const pong = { ...{ type: "pong" as const, epoch: "e1", position: {}, inbox_version: 1 }, latency_ms: 0 };
+  await client.hear("heartbeat", { ...pong, timestamp: deviceMs, server_time: serverMs });
+  await client.hear("notification", arrival("3", null));
+  await view(({ rows }) => rows.length === 3);
+  await client.hear("heartbeat", { ...pong, timestamp: deviceMs, server_time: serverMs + 60_000 });
+  await view(({ rows }) => rows.length === 2);
+  expect(keys()).toEqual(["3", "1"]);
+});
+
+test("of a thread whose newest expires, the server says what is left", async () => {
+  const thread = { key: "task:1", count: 1, open: true, settled_by: null };
+  await client.hear("session", { ...syncing, server_time: Date.now() });
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, position: { "user:1": 4 }, items: [{ ...item("3"), thread }] }];
+  await client.hear("notification", arrival("3", "task:1"));
+  await client.hear("notification", { ...arrival("4", "task:1"), expires_at: at(Date.now() + 100) });
+  await view(({ rows }) => rows[0]?.item.id === "4" && rows[0].older.length === 1);
+  await view(({ rows }) => rows.every(({ key }) => key !== "thread task:1"));
+  await view(({ rows }) => rows[0]?.item.id === "3");
+});
+
+test("an inbox that is closed sets no clock", async () => {
+  await client.hear("session", { ...syncing, server_time: Date.now() });
+  routes["GET inbox"] = [200, { ...page, items: [{ ...item("2"), expires_at: at(Date.now() + 300) }] }];
+  delayMs = () => 100;
+  const opened = inbox.open();
+  inbox.close();
+  await opened;
+  asked = [];
+  await new Promise((later) => setTimeout(later, 700));
+  expect(asked).toEqual([]);
 });
 
 test("a summary that tells nothing new lets the list be", async () => {

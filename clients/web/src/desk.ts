@@ -37,22 +37,28 @@ export function openDesk(user: User, fresh: boolean, refused: (code: string) => 
   const api = new Api(SERVER, token);
   const client = new NotificationClient({ url: SERVER, userId: user.id, token });
   const desk = shallowReactive({ user, api, client, inbox: new Inbox(client, api), fresh });
-  let known = fresh; // what was kept may be old
+  let [rooms, known, asked] = ["", false, 0];
   const look = async (): Promise<void> => {
+    const mine = (asked += 1);
+    known = true;
     try {
-      if (!known) desk.user = await api.me();
-      known = true;
+      const { id, username, name, roles, projects, locale } = await api.me();
+      const now = { id, username, name, roles, projects, locale };
+      if (mine === asked && JSON.stringify(now) !== JSON.stringify(desk.user)) desk.user = now;
     } catch (error) {
-      // Looked at again once the connection is live anew.
+      if (mine === asked) known = false; // and asked again once the connection is live anew
       if (!(error instanceof ApiError || error instanceof SignedOutError)) throw error;
     }
   };
+  client.on("session", (session) => {
+    if (session.state !== "syncing") return;
+    const now = Object.keys(session.position).sort().join(" ");
+    known &&= now === rooms; // roles and projects are what rooms come from
+    rooms = now;
+  });
   client.on("state", ({ state }) => {
-    if (state === "live") void look();
+    if (state === "live" && !known) void look();
   });
-  client.on("rooms", () => {
-    known = false;
-    void look();
-  });
+  client.on("rooms", () => void look());
   return desk;
 }

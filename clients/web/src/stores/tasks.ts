@@ -9,7 +9,7 @@ import {
   type TaskWithEvents,
 } from "@notification-server/client";
 import { defineStore } from "pinia";
-import { computed, ref, shallowRef } from "vue";
+import { computed, ref, shallowRef, watch } from "vue";
 import type { Desk } from "../desk";
 import { actionPath } from "../tasks/actions";
 import {
@@ -231,6 +231,10 @@ export const useTasks = defineStore("tasks", () => {
   function follow(opened: Desk): void {
     desk.value = opened;
     const { client } = opened;
+    watch(
+      () => opened.user,
+      () => heard(null),
+    );
     client.on("notification", ({ thread, type }) => {
       const id = taskOf(thread);
       if (id !== null || type.startsWith("tasks.")) heard(id);

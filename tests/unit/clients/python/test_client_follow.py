@@ -168,6 +168,15 @@ def test_joining_again_never_moves_a_position_back():
     }
 
 
+def test_who_joins_again_before_the_session_is_live_still_lacks_what_did_not_come():
+    state = ClientState("e1", {ROOM: 1})
+    follower, _ = begin(state, position={ROOM: 1, "project:7": 6})
+    state.record(follower.applied({"room": "project:7", "offset": 4, "epoch": "e1"}, "n"))
+    state.record(follower.change_rooms({"joined": {"project:7": 9}, "left": []}))
+    state.record(follower.go_live())
+    assert (state.position["project:7"], follower.behind_base()) == (4, True)
+
+
 def test_before_a_session_there_is_no_epoch_to_stand_in():
     with pytest.raises(LookupError):
         Follower(ClientState()).go_live()
