@@ -19,11 +19,14 @@ from core.schemas.auth import (
 )
 from core.services.identity import Login
 
+MAX_CREDENTIALS_BYTES = 32 << 10
+"""Of a body that anybody may send: a password or a token at their longest, with every character escaped."""
+
 _logger = logging.getLogger(__name__)
 
 
 async def login(request: web.Request) -> web.Response:
-    body = await load_json(request, LoginRequest())
+    body = await load_json(request, LoginRequest(), max_bytes=MAX_CREDENTIALS_BYTES)
     try:
         issued = await services(request).identity.login(**body)
     except Unauthenticated:
@@ -34,7 +37,7 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def refresh(request: web.Request) -> web.Response:
-    body = await load_json(request, RefreshRequest())
+    body = await load_json(request, RefreshRequest(), max_bytes=MAX_CREDENTIALS_BYTES)
     issued = await services(request).identity.refresh(**body)
     return json_response(_issued(issued))
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from marshmallow import Schema, ValidationError
 
 from core.domain.errors import Invalid, Malformed, TooLarge
@@ -16,12 +16,14 @@ _MAX_FIELDS = 1_000
 """More than any schema has: what is unknown is told one by one, and that takes its time."""
 
 
-async def load_json(request: web.Request, schema: Schema, *, required: bool = True) -> Any:
+async def load_json(
+    request: web.Request, schema: Schema, *, required: bool = True, max_bytes: int | None = None
+) -> Any:
     """The body, loaded by the schema; one that is not required and not there is as good as an empty object.
 
-    Raises `Malformed`, `TooLarge`, `Invalid`.
+    It may have `max_bytes`, where that is less than any body may. Raises `Malformed`, `TooLarge`, `Invalid`.
     """
-    document = await _document(request) if required or request.body_exists else {}
+    document = await _document(request, max_bytes) if required or request.body_exists else {}
     if not isinstance(document, dict):
         raise Malformed("The body must be one JSON object.")
     return load(schema, document)
@@ -57,11 +59,14 @@ def _check_given_once(repeated: set[str]) -> None:
         )
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, max_bytes: int | None = None) -> bytes:
     """The body as it came. Raises `TooLarge`, `Malformed`; the latter also when it does not come whole in time."""
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        # A few kilobytes may unpack to megabytes, which cost whoever sends them nothing.
+        raise web.HTTPUnsupportedMediaType
     try:
         async with asyncio.timeout(BODY_S):
-            return await request.read()
+            return await (request.clone(client_max_size=max_bytes) if max_bytes else request).read()
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLarge("The request is too large.") from error
     except (web.RequestPayloadError, ConnectionResetError, TimeoutError) as error:
@@ -70,10 +75,10 @@ async def read_body(request: web.Request) -> bytes:
         raise Malformed("The body did not arrive whole.") from error
 
 
-async def _document(request: web.Request) -> Any:
+async def _document(request: web.Request, max_bytes: int | None) -> Any:
     try:
         # The standard parser on purpose: what orjson refuses outright, such as NaN or a lone surrogate, gets
         # through to the schema, which names the field.
-        return json.loads(await read_body(request))
+        return json.loads(await read_body(request, max_bytes))
     except (ValueError, RecursionError) as error:
         raise Malformed("The body is not JSON.") from error

@@ -80,8 +80,8 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         if request.method == "OPTIONS":
             return web.Response(headers=headers)
         if request.query["transport"] == "websocket":
-            return await self._serve_websocket(request, environ)
-        return await self._serve_polling(request, environ, headers)
+            return await self._serve_websocket(request)
+        return await self._serve_polling(request, headers)
 
     def _fault(self, request: web.Request, environ: dict[str, Any]) -> tuple[int, str] | None:
         """What is wrong with the request, if anything is."""
@@ -112,11 +112,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         return _BAD_REQUEST if transport == "polling" and connection.upgraded else None
 
     async def _serve_polling(
-        self, request: web.Request, environ: dict[str, Any], headers: list[tuple[str, str]]
+        self, request: web.Request, headers: list[tuple[str, str]]
     ) -> web.StreamResponse:
         sid = request.query.get("sid")
         if sid is None:
-            connection = await self._begin(environ, None)
+            connection = await self._begin(None)
         else:
             connection = self.sockets[sid]
         polling = connection.polling
@@ -133,7 +133,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             return _refused(400, *_BAD_REQUEST, headers)
         return web.Response(text="ok", headers=headers)
 
-    async def _serve_websocket(self, request: web.Request, environ: dict[str, Any]) -> web.StreamResponse:
+    async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
         sid = request.query.get("sid")
         websocket = WebSocket(self.max_http_buffer_size, self.background)
         try:
@@ -141,7 +141,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         except ConnectionError:
             return web.Response(status=400)  # which nobody will read
         if sid is None:
-            connection = await self._begin(environ, websocket)
+            connection = await self._begin(websocket)
         else:
             known = self.sockets.get(sid)
             if known is None or not await known.upgrade(websocket):
@@ -175,7 +175,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             else:
                 connection.is_read = False
 
-    async def _begin(self, environ: dict[str, Any], websocket: WebSocket | None) -> Connection:
+    async def _begin(self, websocket: WebSocket | None) -> Connection:
         if not self._sweeping:
             self._sweeping = True
             self.background.repeat(self._sweep, SWEEP_INTERVAL_S, "sockets sweep")
@@ -194,7 +194,8 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             "maxPayload": self.max_http_buffer_size,
         }
         connection.queue.put_nowait(OutgoingPacket(f"0{orjson.dumps(opening).decode()}"))
-        await self._trigger_event("connect", sid, environ, run_async=False)
+        # Of the request nothing is kept: with its headers it may be a megabyte, for as long as the connection lasts.
+        await self._trigger_event("connect", sid, {}, run_async=False)
         connection.start()
         return connection
 

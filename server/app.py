@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -94,13 +94,14 @@ async def opened_database(
 
 
 def _make_folder(settings: Settings) -> None:
-    folder = settings.sqlite_path.parent
+    """And in it the file, which SQLite would let everybody read, with all that it makes beside it."""
+    path = settings.sqlite_path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
-        raise Unavailable(
-            f"The database's folder {folder} cannot be made: {os.strerror(error.errno or 0)}."
-        ) from error
+        raise Unavailable(f"The database {path} cannot be made: {os.strerror(error.errno or 0)}.") from error
 
 
 async def migrate_database(settings: Settings) -> None:

@@ -38,6 +38,7 @@ class Runner(web.AppRunner):
         options: dict[str, Any] = {
             "loop": asyncio.get_running_loop(),
             "access_log": None,
+            "auto_decompress": False,  # also what is refused already is read to its end
             "turnstile": Turnstile(_A_TURN),
         }
         return partial(_Connection, server, **options)

@@ -226,7 +226,11 @@ class JsonObject(fields.Field[Mapping[str, Any]]):
     ) -> Mapping[str, Any]:
         if not isinstance(value, dict):
             raise self.make_error("object")
-        if len(json.dumps(value)) > _ESCAPED * MAX_DATA_BYTES:
+        try:
+            characters = len(json.dumps(value))
+        except RecursionError as error:  # what was just not too deep for who read it
+            raise self.make_error("deep") from error
+        if characters > _ESCAPED * MAX_DATA_BYTES:
             raise self.make_error("size")  # before every node of it is looked at
         self._check(value, _MAX_DEPTH)
         if len(orjson.dumps(value)) > MAX_DATA_BYTES:

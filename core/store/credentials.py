@@ -1,6 +1,6 @@
 """Keys and tokens: stored, and revoked."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, exists, select, update
 
@@ -11,6 +11,9 @@ from core.domain.rooms import user_room
 from core.store import tables
 from core.store.dialects import insert
 from core.store.done import Done, Moves
+
+KEPT_FOR = timedelta(days=1)
+"""What ended is remembered so much longer than its tokens are good: one may be signed a moment after, or by another clock."""
 
 
 def add_key(connection: Connection, change: AddKey) -> Done:
@@ -56,7 +59,7 @@ def revoke_key(connection: Connection, change: RevokeKey) -> Done:
 def revoke_token(connection: Connection, change: RevokeToken) -> Done:
     """A token that is used up ends nobody's session; one that is revoked does, wherever it lives."""
     table = tables.revoked_token
-    connection.execute(delete(table).where(table.c.expires_at < clock.now()))
+    connection.execute(delete(table).where(table.c.expires_at < clock.now() - KEPT_FOR))
     statement = insert(connection, table).on_conflict_do_nothing().returning(table.c.id)
     now = clock.now()
     row = {"id": change.id, "expires_at": change.expires_at, "used_at": now if change.once else None}

@@ -49,7 +49,9 @@ export class Login {
     this.place.storage.removeItem(this.#key);
     if (!kept) return;
     try {
-      await this.#post("auth/logout", {}, { Authorization: `Bearer ${kept.access_token}` });
+      // A token that has run out would end nothing, and the refresh token would stay good.
+      const { access_token } = Date.now() < kept.renew_at ? kept : await this.#refreshed(kept);
+      await this.#post("auth/logout", {}, { Authorization: `Bearer ${access_token}` });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
     }
@@ -71,13 +73,19 @@ export class Login {
     if (!kept) throw new SignedOutError("no_login");
     if (kept.access_token !== before) return kept.access_token;
     try {
-      return this.#keep(await this.#post<Granted>("auth/refresh", { refresh_token: kept.refresh_token }))
-        .access_token;
+      const granted = await this.#refreshed(kept);
+      const now = this.#kept();
+      if (!now) throw new SignedOutError("no_login"); // logged out meanwhile, in this tab or another
+      return now.refresh_token === kept.refresh_token ? this.#keep(granted).access_token : now.access_token;
     } catch (error) {
       if (!(error instanceof ApiError) || error.passing) throw error;
       this.place.storage.removeItem(this.#key);
       throw new SignedOutError(error.code);
     }
+  }
+
+  #refreshed({ refresh_token }: Kept): Promise<Granted> {
+    return this.#post<Granted>("auth/refresh", { refresh_token });
   }
 
   async #alone(work: () => Promise<string>): Promise<string> {

@@ -8,15 +8,20 @@ let server: Server;
 let url: string;
 let refreshed: string[];
 let status: number;
+let ended: string[];
+/** What is done before a request is answered. */
+let meanwhile: () => void;
 
 /** A server whose refresh tokens are good once. */
 beforeEach(async () => {
-  [refreshed, status] = [[], 200];
+  [refreshed, status, ended, meanwhile] = [[], 200, [], () => undefined];
   server = createServer((request, response) => {
     let text = "";
     request.on("data", (part) => (text += String(part)));
     request.on("end", () => {
       const body = JSON.parse(text) as { refresh_token?: string };
+      if (request.url?.endsWith("/logout")) ended.push(request.headers.authorization ?? "");
+      meanwhile();
       if (body.refresh_token) refreshed.push(body.refresh_token);
       const number = refreshed.length;
       const granted = {
@@ -65,4 +70,27 @@ test("a login that cannot be renewed any more is forgotten; one that cannot be r
   await expect(login.token({ fresh: true })).rejects.toEqual(new SignedOutError("token_revoked"));
   expect(login.user).toBeNull();
   await expect(login.token({ fresh: false })).rejects.toEqual(new SignedOutError("no_login"));
+});
+
+test("who logs out is logged out at the server, also when the token has run out", async () => {
+  const place = browser();
+  const login = new Login(url, place);
+  await login.logIn("zhangsan", "demo-password");
+  const name = `notify:${url}:login`;
+  const kept = JSON.parse(place.storage.getItem(name) ?? "") as object;
+  place.storage.setItem(name, JSON.stringify({ ...kept, renew_at: 0 }));
+  await login.logOut();
+  expect([refreshed, ended, login.user]).toEqual([["refresh 0"], ["Bearer access 1"], null]);
+});
+
+test("a token that comes after the logout is not kept", async () => {
+  const place = browser();
+  const [login, other] = [new Login(url, place), new Login(url, place)];
+  await login.logIn("zhangsan", "demo-password");
+  meanwhile = () => {
+    meanwhile = () => undefined;
+    void other.logOut();
+  };
+  await expect(login.token({ fresh: true })).rejects.toThrow(SignedOutError);
+  expect(login.user).toBeNull();
 });

@@ -201,6 +201,19 @@ async def test_a_ghost_that_got_in_all_the_same_is_reaped(served: Served):
         connection.cut()
 
 
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_nothing_is_kept_of_the_request_that_opened_a_connection(served: Served, transport: str):
+    url = f"{served.url}?EIO=4&transport={transport}"
+    headers = {"X-Large": "x" * 8_000}
+    async with (
+        served.http.ws_connect(url, headers=headers)
+        if transport == "websocket"
+        else served.http.get(url, headers=headers)
+    ):
+        (kept,) = served.server.environ.values()
+        assert kept == {}
+
+
 async def test_a_disconnect_handler_that_raises_leaves_nothing(served: Served):
     async def disconnect(*_: Any) -> None:
         raise RuntimeError

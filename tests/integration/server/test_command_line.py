@@ -190,6 +190,15 @@ def test_a_host_that_cannot_be_had_is_said_in_a_line(run, host):
     failed(run("serve", HOST=host, PORT="0"), host, "HOST")
 
 
+@pytest.mark.usefixtures("migrated")
+def test_nobody_else_may_read_the_database(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE log SET epoch = epoch")
+        assert {file.name for file in path.parent.glob("*-*")} >= {f"{path.name}-wal", f"{path.name}-shm"}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob(f"{path.name}*")} == {0o600}
+    connection.close()
+
+
 @pytest.mark.parametrize("command", [("migrate",), ("demo",), ("user", "add", "x")])
 def test_a_folder_that_cannot_be_made_is_said_in_a_line(run, command):
     failed(run(*command, DATABASE_URL="sqlite:////dev/null/var/log.db"), "/dev/null/var")
