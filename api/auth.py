@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 async def login(request: web.Request) -> web.Response:
     body = await load_json(request, LoginRequest(), max_bytes=MAX_CREDENTIALS_BYTES)
     try:
-        issued = await services(request).identity.login(**body)
+        issued = await services(request).identity.login(**body, address=client_address(request))
     except Unauthenticated:
         # For whoever watches for guessing. Hashing, two at once, keeps it from becoming many lines.
         _logger.warning("❌ [Auth] 登录被拒绝", extra={"address": client_address(request)})

@@ -1,7 +1,7 @@
 """Addresses: whose request it is, when it came through proxies."""
 
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 UNKNOWN = "unknown"
 
@@ -22,6 +22,12 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted_proxi
             break
         believed = address
     return believed
+
+
+def network(address: str) -> str:
+    """What one subscriber has of the Internet: an IPv4 address, and 64 bits of an IPv6 address; `unknown` stays."""
+    plain, *_ = address.split("%")  # a zone says by which of our own wires it came
+    return str(IPv6Network((plain, 64), strict=False)) if ":" in plain else plain
 
 
 def _read(text: str) -> str | None:

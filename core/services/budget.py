@@ -44,6 +44,10 @@ class Budget:
         self._buckets.move_to_end(sender)
         self._forget(now, self._allowance)
 
+    def refill(self, sender: str) -> None:
+        """Give the sender a full bucket."""
+        self._buckets.pop(sender, None)
+
     def _forget(self, now: float, allowance: Allowance) -> None:
         """Drop what is full or too many. The bucket that was just taken from is neither."""
         for _ in range(_LOOKED_AT):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.domain import clock
+from core.domain.addresses import network
+from core.domain.budget import Allowance
 from core.domain.errors import Unauthenticated
 from core.domain.identity import AdoptUser, ChangeUser, RevokeToken
 from core.domain.ids import new_id
@@ -16,12 +18,15 @@ from core.ports.identity import Identity
 from core.ports.log import Log, Unit
 from core.ports.publisher import Publisher
 from core.services.administration import audit_line
+from core.services.budget import Budget
 from core.services.issuers import OutsideToken, OutsideTokens
 from core.services.passwords import Passwords
 from core.services.tokens import ACCESS_LIFETIME_S, REFRESH_LIFETIME_S, Token, Tokens, born_ms, successor_of
 
 KEY_PREFIX = "nk_"
 
+_GUESSES = Allowance(burst=30, rate=0.1)
+"""Passwords for one name that one subscriber may try until one is right; programs that start together log in at once."""
 _FRESH_S = 1.0
 _MAX_REMEMBERED = 10_000
 
@@ -65,6 +70,7 @@ class IdentityService:
         self._tokens = tokens
         self._outside_tokens = outside_tokens
         self._passwords = passwords
+        self._guesses = Budget(_GUESSES)
         self._remembered: dict[str, tuple[float, Principal]] = {}
         self._reading: dict[str, asyncio.Task[Principal]] = {}
 
@@ -107,14 +113,20 @@ class IdentityService:
             if self._reading.get(credential) is asyncio.current_task():
                 del self._reading[credential]
 
-    async def login(self, username: str, password: str) -> Login:
-        """Tokens for a person. Raises `Unauthenticated` (invalid_credentials) without saying what was wrong."""
+    async def login(self, username: str, password: str, address: str) -> Login:
+        """Tokens for a person, who asks from this address.
+
+        Raises `Unauthenticated` (invalid_credentials) without saying what was wrong, and `RateLimited` to whoever guesses.
+        """
+        guess = f"{network(address)} {username.casefold()}"
+        self._guesses.spend(guess)
         user = await self._identity.user_by_name(username)
         # Whoever logs in at an outside issuer has no password here, whatever is stored.
         may = user is not None and user.issuer is None
         verified = await self._passwords.verify(user.password_hash if user and may else None, password)
         if user is None or user.disabled or not verified:
             raise Unauthenticated("Wrong username or password.", code="invalid_credentials")
+        self._guesses.refill(guess)
         return self._issue(user, new_id())
 
     async def refresh(self, refresh_token: str) -> Login:

@@ -178,6 +178,26 @@ def test_a_chain_of_refreshes_stays_one_login(server, nobody):
     refused(nobody.get("me", headers=bearer(start["access_token"])), "token_revoked")
 
 
+def test_who_guesses_a_password_is_slowed_down_for_that_name_only(admin, nobody):
+    for name in ("guessed", "another"):
+        account = {"username": name, "name": name, "password": "their-own-password", "locale": "en"}
+        assert admin.post("users", account).status == 201
+
+    def log_in_as(name, password):
+        return nobody.post("auth/login", {"username": name, "password": password})
+
+    for _ in range(2):  # a right one makes up for those before
+        for number in range(29):
+            refused(log_in_as("guessed", f"guess {number}"), "invalid_credentials")
+        assert log_in_as("guessed", "their-own-password").status == 200
+    for number in range(30):
+        refused(log_in_as("guessed", f"guess {number}"), "invalid_credentials")
+    slowed = log_in_as("GUESSED", "their-own-password")
+    assert (slowed.status, slowed.code) == (429, "rate_limited")
+    assert 1 <= int(slowed.headers["Retry-After"]) <= 11
+    assert log_in_as("another", "their-own-password").status == 200
+
+
 def test_logging_out_ends_this_login_only(server, nobody):
     mine, other = log_in(server.url, "lisi"), log_in(server.url, "lisi")
 

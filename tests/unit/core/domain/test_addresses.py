@@ -1,6 +1,6 @@
 import pytest
 
-from core.domain.addresses import client_address
+from core.domain.addresses import client_address, network
 
 CLIENT, OUTER, INNER = "203.0.113.9", "198.51.100.1", "10.0.0.2"
 SPOOFED = "192.0.2.66"
@@ -49,3 +49,16 @@ def test_with_fewer_entries_than_proxies_it_is_the_outermost_entry():
 )
 def test_one_address_has_one_form(peer, shown):
     assert client_address(peer, [], 0) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "theirs"),
+    [
+        (CLIENT, CLIENT),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_subscriber_has_one_network(address, theirs):
+    assert network(address) == theirs
