@@ -19,8 +19,8 @@ from core.schemas.auth import (
 )
 from core.services.identity import Login
 
-MAX_CREDENTIALS_BYTES = 32 << 10
-"""Of a body that anybody may send: a password or a token at their longest, with every character escaped."""
+MAX_CREDENTIALS_BYTES = 64 << 10
+"""Of a body that anybody may send: a token at its longest, with every character escaped as two."""
 
 _logger = logging.getLogger(__name__)
 

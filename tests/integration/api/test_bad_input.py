@@ -97,7 +97,7 @@ def test_bodies_over_the_limit_are_too_large(admin, caller):
 
 @pytest.mark.parametrize("path", ["auth/login", "auth/refresh"])
 def test_who_has_no_token_may_send_little(nobody, path):
-    refused(nobody.post(path, b'{"password":"' + b"x" * (40 << 10) + b'"}'), 413, "too_large")
+    refused(nobody.post(path, b'{"password":"' + b"x" * (70 << 10) + b'"}'), 413, "too_large")
 
 
 @pytest.mark.usefixtures("nothing_stored")
