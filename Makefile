@@ -5,8 +5,8 @@ PIP := $(PYTHON) -m pip --quiet --disable-pip-version-check
 WITH_VENV := PATH="$$PWD/.venv/bin:$$PATH"
 UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11
 
-# One more than there are processors, for tests wait, too. Each has services and a browser of its own, hence the limit.
-WORKERS = $(shell processors=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((processors < 7 ? processors + 1 : 8)))
+# Three share a processor, for tests wait, too. Each has services and a browser of its own, hence the limit.
+WORKERS = $(shell processors=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((processors < 3 ? 3 * processors : 8)))
 
 JS_TESTS := tests/e2e/js
 JS_TESTS_INSTALLED := $(JS_TESTS)/node_modules/.package-lock.json

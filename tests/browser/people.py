@@ -38,9 +38,9 @@ def toasts(page: Page, text: str | re.Pattern[str] = "") -> Locator:
 
 
 async def greeted(page: Page) -> None:
-    """Close the toast that greets after the login: it lies over what is in its corner."""
-    await toasts(page).first.get_by_role("button", name=re.compile("Close|关闭")).click()
-    await expect(toasts(page)).to_have_count(0)
+    """Wait for the toast that greets, and close it: it lies over what is in its corner."""
+    await expect(toasts(page)).not_to_have_count(0)
+    await close_toasts(page)
 
 
 async def close_toasts(page: Page) -> None:

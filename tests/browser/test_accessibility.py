@@ -139,7 +139,7 @@ async def _login(walk: Walk) -> None:
     await log_in(page, "wangwu")
     await expect(toasts(page)).to_have_count(1)
     await walk.see("inbox-empty")
-    await greeted(page)
+    await close_toasts(page)
 
 
 async def _toasts(walk: Walk, admin: Caller) -> None:
@@ -197,8 +197,8 @@ async def _inbox(walk: Walk) -> None:
 async def _panels(walk: Walk) -> None:
     page = walk.page
     await expect(rows(page)).to_have_count(7)
-    await live(page)
     await greeted(page)  # with what is new to do
+    await live(page)
     await connection(page).click()
     await walk.see("connection")
     await page.keyboard.press("Escape")

@@ -30,8 +30,7 @@ async def test_scenario_1_who_reviews_hears_of_work_and_who_did_it_of_the_verdic
     annotators, reviewers = await open_page("/tasks"), await open_page("/tasks")
     await log_in(annotators, "zhangsan")
     await log_in(reviewers, "wangwu")
-    await greeted(annotators)
-    await greeted(reviewers)
+    await asyncio.gather(greeted(annotators), greeted(reviewers))
     await live(reviewers)
 
     await annotators.get_by_role("button", name="Start: First picture").click()

@@ -105,6 +105,13 @@ _BESIDE = """() => {
 """Whether no toast lies over the panel that is open."""
 
 
+NEWS = [
+    {"to": ["user:1"], "title": "by the way"},
+    {"to": ["user:1"], "title": "an alarm", "urgent": True},
+    {"to": ["user:1"], "title": "and another thing"},
+]
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (900, 700), (360, 740)])
 @pytest.mark.parametrize("panel", ["Notifications", "account and settings"])
 async def test_no_toast_lies_over_an_open_panel(
@@ -114,9 +121,7 @@ async def test_no_toast_lies_over_an_open_panel(
     assert (await admin.call("POST", "notifications/batch", {"notifications": old}))[0] == 200
     page = await come_in(open_page, "zhangsan", "/tasks", viewport={"width": width, "height": height})
     await page.get_by_role("banner").get_by_role("button", name=panel).click()
-    await admin.publish("user:1", title="by the way")
-    await admin.publish("user:1", title="an alarm", urgent=True)
-    await admin.publish("user:1", title="and another thing")
+    await admin.call("POST", "notifications/batch", {"notifications": NEWS})
     await expect(toasts(page)).to_have_count(3)
     await expect(toasts(page, "an alarm")).to_be_in_viewport(ratio=1)
     await toasts(page, "by the way").hover()
