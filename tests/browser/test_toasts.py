@@ -121,7 +121,7 @@ async def test_no_toast_lies_over_an_open_panel(
     assert (await admin.call("POST", "notifications/batch", {"notifications": old}))[0] == 200
     page = await come_in(open_page, "zhangsan", "/tasks", viewport={"width": width, "height": height})
     await page.get_by_role("banner").get_by_role("button", name=panel).click()
-    await admin.call("POST", "notifications/batch", {"notifications": NEWS})
+    assert (await admin.call("POST", "notifications/batch", {"notifications": NEWS}))[0] == 200
     await expect(toasts(page)).to_have_count(3)
     await expect(toasts(page, "an alarm")).to_be_in_viewport(ratio=1)
     await toasts(page, "by the way").hover()
