@@ -128,8 +128,9 @@ async def test_scenario_6_two_tabs_and_two_devices_show_the_same(open_page, sqli
     for page in pages:
         await expect(row(page, "to everybody")).to_have_count(1)
         await expect(page.get_by_role("tab", name=re.compile("Unread"))).to_contain_text("1")
-    toasted = [toast for page in (here, tab) for toast in await page.evaluate("window.toasted")]
-    assert ["to everybody" in toast for toast in toasted].count(True) == 1, "one toast for a device"
+    await tab.wait_for_function(
+        "() => window.toasted.some((text) => text.includes('to everybody'))"
+    )  # in the tab that was looked at last
 
     await there.bring_to_front()
     await row(there, "to everybody").hover()
@@ -137,3 +138,5 @@ async def test_scenario_6_two_tabs_and_two_devices_show_the_same(open_page, sqli
     for page in pages:
         await expect(row(page, "to everybody").get_by_title("Unread", exact=True)).to_have_count(0)
         await expect(page.get_by_role("tab", name=re.compile("Unread"))).not_to_contain_text("1")
+    toasted = [toast for page in (here, tab) for toast in await page.evaluate("window.toasted")]
+    assert ["to everybody" in toast for toast in toasted].count(True) == 1, "one toast for a device"

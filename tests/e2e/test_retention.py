@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.http import Api, bearer, log_in
 from tests.support.stage import demo_server
+from tests.support.waiting import ask_until
 
 KEPT_S = 3.0
 
@@ -26,21 +27,15 @@ def counter(admin: Api, name: str) -> int:
     return next(int(float(line.split()[1])) for line in lines if line.startswith(f"{name} "))
 
 
-def ask_until(ask, wanted) -> None:
-    """Ask again until the answer is the wanted one: nothing tells when the job has done it."""
-    while ask() != wanted:
-        pass
-
-
 def test_what_is_old_vanishes_from_the_inbox_and_the_room_goes_on(server):
     with closing(caller(server, "admin")) as admin, closing(caller(server, "zhangsan")) as zhangsan:
         first = admin.publish("user:1", "global", key="k", expires_at="2020-01-01T00:00:00Z", title="over")
         second = admin.publish("user:1", thread="task:1")
         assert [item["id"] for item in zhangsan.get("inbox").body["items"]] == [second]
 
-        ask_until(lambda: counter(admin, "notify_cleared_total"), 1)
-        ask_until(lambda: zhangsan.get("inbox").body["items"], [])
-        ask_until(lambda: counter(admin, "notify_pruned_total"), 3)
+        ask_until(lambda: counter(admin, "notify_cleared_total"), lambda cleared: cleared == 1)
+        ask_until(lambda: zhangsan.get("inbox").body["items"], lambda items: items == [])
+        ask_until(lambda: counter(admin, "notify_pruned_total"), lambda pruned: pruned == 3)
 
         body = zhangsan.get("inbox").body
         assert (body["unread"], body["position"]["user:1"]) == (0, 2)

@@ -1,7 +1,7 @@
-"""A process that does one action on a task and is killed before one of its statements:
-`python -m tests.support.store_mover URL ACTION ACTOR TASK STATEMENT`.
+"""A process that does one action on a task and is killed before one of its writes:
+`python -m tests.support.store_mover URL ACTION ACTOR TASK WRITE`.
 
-COMMIT counts as a statement, and so does the answer. A process that had fewer statements ends by itself.
+COMMIT counts as a write, and so does the answer. A process that had fewer writes ends by itself.
 """
 
 import asyncio
@@ -21,17 +21,22 @@ class Countdown:
     def __init__(self, steps: int) -> None:
         self.left = steps
 
+    def statement(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        """What reads, or sets a savepoint, changes nothing: dying there is dying before the write that follows."""
+        if statement.startswith(("INSERT", "UPDATE", "DELETE")):
+            self.step()
+
     def step(self, *_: object) -> None:
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(url: str, action: str, actor: str, task: int, statement: int) -> None:
+async def main(url: str, action: str, actor: str, task: int, write: int) -> None:
     async with opened_log(url) as log:
         await log.epoch()  # connected: what follows is the action's own
-        countdown = Countdown(statement)
-        event.listen(Engine, "before_cursor_execute", countdown.step)
+        countdown = Countdown(write)
+        event.listen(Engine, "before_cursor_execute", countdown.statement)
         event.listen(Engine, "commit", countdown.step)
         if action == "create":
             await add(log, "B")

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.support.http import PASSWORD, bearer, log_in
+from tests.support.waiting import ask_until
 from tests.support.wire import live_wire
 
 
@@ -50,9 +51,7 @@ async def test_a_session_is_listed_as_its_client_knows_it_while_it_is_there(admi
 
         # A client that leaves is gone from the list once the server has noticed.
         await wire.socket.close()
-        async with asyncio.timeout(10):
-            while await asyncio.to_thread(listed, admin, user="1"):
-                await asyncio.sleep(0)
+        await asyncio.to_thread(ask_until, lambda: listed(admin, user="1"), lambda found: not found)
 
 
 async def test_sessions_of_everybody_come_in_pages(admin, server):

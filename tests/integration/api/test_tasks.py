@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from http.client import HTTPConnection
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ import pytest
 
 from core.domain.ids import new_id
 from tests.support.http import bearer, log_in
+from tests.support.waiting import ask_until
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 PASSWORD = "a password of tests"
@@ -363,13 +363,7 @@ def test_who_does_not_wait_for_the_end_has_their_rows_imported_all_the_same(serv
     connection.close()
     answer.close()
 
-    def is_there():
-        return wangwu.get("tasks", query={"q": f"{mark} 2999"}).body["items"]
-
-    deadline = time.monotonic() + 20
-    while not is_there():
-        assert time.monotonic() < deadline, server.lines[-5:]
-        time.sleep(0.05)  # it has no event to wait for
+    ask_until(lambda: wangwu.get("tasks", query={"q": f"{mark} 2999"}).body["items"], bool)
     assert not [line for line in server.lines if "Traceback" in line or "[error" in line]
 
 
