@@ -18,6 +18,14 @@ _OPTIONS = {
     "synchronous_commit": "on",
     "max_connections": "200",
 }
+_PSQL = (
+    "--no-psqlrc",
+    "--quiet",
+    "--host=127.0.0.1",
+    "--username=postgres",
+    "--dbname=postgres",
+)
+_DONE = "done"
 
 
 class PostgresCluster(Program):
@@ -28,6 +36,7 @@ class PostgresCluster(Program):
         self._bin = _bin_directory()
         self._user = "postgres" if os.geteuid() == 0 else None
         self._names = (f"test_{number}" for number in itertools.count(1))
+        self._session: _Session | None = None
         self._home = Path(tempfile.mkdtemp(prefix="test-postgres-"))
         if self._user:
             shutil.chown(self._home, self._user, self._user)
@@ -54,20 +63,32 @@ class PostgresCluster(Program):
         """
         if not self.running:
             self.start()
+        if self._session is None:
+            self._session = _Session([str(self._bin / "psql"), *_PSQL, f"--port={self.port}"])
         name = next(self._names)
-        copied = [] if template is None else [f"--template={template.rpartition('/')[2]}"]
-        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=postgres", *copied, name)
+        copied = "" if template is None else f"TEMPLATE {template.rpartition('/')[2]}"
+        self._session.run(f"CREATE DATABASE {name} {copied}")
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def stop(self, mode: str = "fast") -> int:
         """`smart` waits for clients, `fast` disconnects them, `immediate` is a crash: recovery at the next start."""
+        self._leave()
         return self._end(_STOP[mode], timeout=60)  # a busy disk takes long over the last checkpoint
+
+    def kill(self) -> None:
+        self._leave()
+        super().kill()
 
     def remove(self) -> None:
         """Stop, and delete all data."""
         if self.running:
             self.stop("immediate")
         shutil.rmtree(self._home)
+
+    def _leave(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _wait_until_ready(self) -> None:
         self.wait_for_log("database system is ready to accept connections", timeout=60)
@@ -82,6 +103,39 @@ class PostgresCluster(Program):
             timeout=60,
             **self._account,
         )
+
+
+class _Session:
+    """A `psql` that is kept: a client and a backend of its own cost as much as the database that they create."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._psql = subprocess.Popen(
+            command,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, statement: str) -> None:
+        """Raises RuntimeError with what PostgreSQL says against it."""
+        self._psql.stdin.write(f"{statement};\n\\echo {_DONE}\n")
+        self._psql.stdin.flush()
+        said = []
+        for line in self._psql.stdout:
+            if line == f"{_DONE}\n":
+                break
+            said.append(line)
+        else:
+            said.append("psql has ended")
+        if said:
+            raise RuntimeError("".join([f"{statement}\n", *said]))
+
+    def close(self) -> None:
+        self._psql.stdin.close()
+        self._psql.wait(timeout=10)
+        self._psql.stdout.close()
 
 
 def _bin_directory() -> Path:
