@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.people import COLLECT_TOASTS, badge, live, rows
@@ -14,12 +15,13 @@ from tests.support.proxy import TcpProxy
 from tests.support.stage import logged_in
 
 RESTARTS, CUTS = 50, 20
-AWAY = "ERR_|WebSocket connection to .* failed|status of (400|503)"
+AWAY = "ERR_|WebSocket connection to .* failed|WebSocket is already in CLOSING|status of (400|503)"
 
 PLACES = "articles => articles.map(one => [Number(one.ariaPosInSet), one.innerText])"
 AT_THE_END = "scrollY + innerHeight >= document.documentElement.scrollHeight - 1"
 
 
+@pytest.mark.timeout(300)  # each of the seventy blows has deadlines of its own
 async def test_a_tab_left_open_through_restarts_and_cuts_shows_everything_once(
     open_page, faults: Faults, sqlite_server: ServerProcess
 ):
