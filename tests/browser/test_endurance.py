@@ -15,7 +15,7 @@ from tests.support.proxy import TcpProxy
 from tests.support.stage import logged_in
 
 RESTARTS, CUTS = 50, 20
-AWAY = "ERR_|WebSocket connection to .* failed|WebSocket is already in CLOSING|status of (400|503)"
+AWAY = "ERR_|WebSocket connection to .* failed|status of (400|503)"
 
 PLACES = "articles => articles.map(one => [Number(one.ariaPosInSet), one.innerText])"
 AT_THE_END = "scrollY + innerHeight >= document.documentElement.scrollHeight - 1"
