@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+_CANCEL_AGAIN_S = 1.0
+
 _logger = logging.getLogger(__name__)
 
 
@@ -24,11 +26,13 @@ class Background:
         self.start(_repeat(work, interval_s, name), name)
 
     async def close(self) -> None:
-        """Cancel what is left and wait for it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel what is left and wait for it, again and again: a library may have lost a cancellation, as
+        `asyncio.wait_for` does before Python 3.12 when what it waits for ends at the same moment.
+        """
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_CANCEL_AGAIN_S)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)

@@ -399,6 +399,19 @@ async def test_sentinels_are_asked_for_the_master(redis_server: RedisServer, tmp
             await one.until(lambda: one.followed == ["user:1"])
 
 
+async def test_it_closes_however_far_it_has_come_with_connecting(redis_server: RedisServer, tmp_path: Path):
+    # What the library asks a sentinel with loses a cancellation that comes at the moment of the answer.
+    async def closed_after(turns: int, url: str) -> None:
+        async with party(url):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    with RedisSentinel(tmp_path, redis_server) as sentinel:
+        async with asyncio.timeout(20):
+            for url in (sentinel.url, redis_server.url):
+                await asyncio.gather(*(closed_after(turns, url) for turns in range(40)))
+
+
 async def test_sentinels_that_hang_are_passed_over(redis_server: RedisServer, tmp_path: Path):
     with RedisSentinel(tmp_path, redis_server) as sentinel, ExitStack() as stack:
         hung = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
