@@ -16,6 +16,9 @@ from tests.support.stage import logged_in
 
 RESTARTS, CUTS = 50, 20
 AWAY = "ERR_|WebSocket connection to .* failed|status of (400|503)"
+# An acknowledgement that falls due between the server's close frame and the end of the connection: the engine learns
+# of the first only by the second. The next connection tells the position again.
+TOLD_TOO_LATE = "WebSocket is already in CLOSING or CLOSED state"
 
 PLACES = "articles => articles.map(one => [Number(one.ariaPosInSet), one.innerText])"
 AT_THE_END = "scrollY + innerHeight >= document.documentElement.scrollHeight - 1"
@@ -25,7 +28,7 @@ AT_THE_END = "scrollY + innerHeight >= document.documentElement.scrollHeight - 1
 async def test_a_tab_left_open_through_restarts_and_cuts_shows_everything_once(
     open_page, faults: Faults, sqlite_server: ServerProcess
 ):
-    faults.allow(AWAY)
+    faults.allow(f"{AWAY}|{TOLD_TOO_LATE}")
     blows = ["restart"] * RESTARTS + ["cut"] * CUTS
     random.Random(6).shuffle(blows)
     titles = [f"number {number}" for number in range(len(blows))]
