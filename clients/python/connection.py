@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import aiohttp
 import engineio
@@ -46,7 +47,10 @@ class Connection:
     """Made by `open_connection`; `close` must follow."""
 
     def __init__(self) -> None:
-        self._http = aiohttp.ClientSession()
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_end.append(self._note_response)
+        self._responses: WeakSet[aiohttp.ClientResponse] = WeakSet()
+        self._http = aiohttp.ClientSession(trace_configs=[tracing])
         self._sio = socketio.AsyncClient(
             reconnection=False,
             handle_sigint=False,
@@ -165,6 +169,11 @@ class Connection:
             _, stuck = await asyncio.wait(loops, timeout=CLOSE_TIMEOUT_S)
             for loop in stuck:
                 loop.cancel()
+        for response in self._responses:  # the engine drops a WebSocket that does not begin as it should
+            response.close()
+
+    async def _note_response(self, _: object, __: object, request: aiohttp.TraceRequestEndParams) -> None:
+        self._responses.add(request.response)
 
     def _accept(self) -> None:
         self._settle(None)

@@ -141,7 +141,6 @@ async def test_a_connection_that_is_closed_instead_of_answered_is_tried_again_so
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the library drops its socket
 @pytest.mark.parametrize("answer", ["", "hello", "0{}", "1", '0{"sid":1}', "\x1e"])
 async def test_an_address_that_is_no_server_of_ours_may_become_one(start, record, answer):
     async def reply(request):
