@@ -1,6 +1,7 @@
 """Programs that tests start, watch by their log, and stop."""
 
 import http.client
+import itertools
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,11 +22,25 @@ SERVE = (*SERVER, "serve")
 CLIENT = (sys.executable, "-m", "clients.python")
 SECRET_KEY = "a secret of tests that is long enough"
 
-# Below the kernel's range for outgoing connections: no client of a stopped server takes its port meanwhile, or
-# connects to itself by it.
-_PORTS = range(10_000, 30_000)
-
 _running: set["Program"] = set()
+
+
+def ports_of(worker: int, workers: int) -> Iterator[int]:
+    """The ports that one of the workers gives to its programs, in turn, for ever.
+
+    No other worker gives the same, and it does not come again soon: a server that starts, or starts again, is not
+    mistaken for another one. They are below the kernel's range for outgoing connections: no client of a stopped server
+    takes its port meanwhile, or connects to itself by it.
+    """
+    own = range(10_000 + worker, 30_000, workers)
+    first = random.randrange(len(own))
+    return itertools.cycle((*own[first:], *own[:first]))
+
+
+_ports = ports_of(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
 
 
 class ProgramError(Exception):
@@ -34,14 +49,14 @@ class ProgramError(Exception):
 
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
-    for port in random.sample(_PORTS, 100):
+    for port in itertools.islice(_ports, 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise RuntimeError(f"100 ports of {_PORTS} are all taken")
+    raise RuntimeError("100 ports in turn are all taken")
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,8 +1,17 @@
 import sys
+from itertools import islice
 
 import pytest
 
-from tests.support.processes import Program, ProgramError, ServerProcess, environment, free_port, left_running
+from tests.support.processes import (
+    Program,
+    ProgramError,
+    ServerProcess,
+    environment,
+    free_port,
+    left_running,
+    ports_of,
+)
 
 
 def python(code: str) -> list[str]:
@@ -69,6 +78,14 @@ def test_the_environment_of_the_caller_stays_outside(monkeypatch):
 
     assert "DATABASE_URL" not in environment()
     assert environment({"PORT": "1"})["PORT"] == "1"
+
+
+def test_a_port_is_given_to_one_worker_and_not_again_soon():
+    one, other = (set(islice(ports_of(worker, 6), 3_000)) for worker in (0, 5))
+
+    assert len(one) == len(other) == 3_000
+    assert not one & other
+    assert len({free_port() for _ in range(300)}) == 300
 
 
 READY = """
