@@ -220,30 +220,25 @@ async def test_who_is_told_of_their_rooms_is_answered_by_what_they_are_now(
             assert (await lisi.call("GET", "me"))[1]["projects"]["1"] == roles
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("users/2", {"disabled": True}),
-        ("users/2", {"password": "another password"}),
-        ("auth/logout", {"all": True}),
-    ],
-)
-async def test_whose_logins_end_is_gone_everywhere(
-    servers: tuple[ServerProcess, ServerProcess], path: str, body: dict[str, Any]
-):
+async def test_whose_logins_end_is_gone_everywhere(servers: tuple[ServerProcess, ServerProcess]):
     here, there = servers
-    async with (
-        logged_in(here.url, "admin") as admin,
-        logged_in(here.url, "lisi") as lisi,
-        live_wire(there.url, lisi.token) as wire,
-        live_wire(here.url, admin.token) as other,
-    ):
-        caller, method = (lisi, "POST") if path == "auth/logout" else (admin, "PATCH")
-        assert (await caller.call(method, path, body))[0] in (200, 204)
-        await wire.until(lambda: wire.closed)
-        ending = wire.of("session")[-1]
-        assert (ending["state"], ending["reason"], ending["retry"]) == ("ending", "revoked", False)
-        assert (await other.call("ping", {"timestamp": 1}))["ok"] is True
-        await admin.publish("user:2", "global", title="afterwards")
-        assert [n["title"] for n in await other.wait("notification")] == ["afterwards"]
-        assert wire.of("notification") == []
+    async with logged_in(here.url, "admin") as admin, live_wire(here.url, admin.token) as other:
+        for number, (path, body) in enumerate(LOGINS_END, 1):
+            async with logged_in(here.url, "lisi") as lisi, live_wire(there.url, lisi.token) as wire:
+                caller, method = (lisi, "POST") if path == "auth/logout" else (admin, "PATCH")
+                assert (await caller.call(method, path, body))[0] in (200, 204)
+                await wire.until(lambda: wire.closed)
+                ending = wire.of("session")[-1]
+                assert (ending["state"], ending["reason"], ending["retry"]) == ("ending", "revoked", False)
+                assert (await other.call("ping", {"timestamp": 1}))["ok"] is True
+                await admin.publish("user:2", "global", title=f"after {number}")
+                assert (await other.wait("notification", number))[-1]["title"] == f"after {number}"
+                assert f"after {number}" not in [n["title"] for n in wire.of("notification")]
+            assert (await admin.call("PATCH", "users/2", {"disabled": False}))[0] == 200
+
+
+LOGINS_END = [
+    ("auth/logout", {"all": True}),
+    ("users/2", {"disabled": True}),
+    ("users/2", {"password": "another password"}),
+]
