@@ -65,16 +65,22 @@ def is_shown(notification: FromClause = tables.notification, now: Any = None) ->
     return and_(table.retracted_at.is_(None), or_(table.expires_at.is_(None), table.expires_at > moment))
 
 
-def covering_run(user_id: UserId, receipt: Receipt, column: ColumnElement[Any], posting: FromClause) -> Any:
+def covering_run(
+    user_id: UserId,
+    receipt: Receipt,
+    column: ColumnElement[Any],
+    posting: FromClause,
+    offset: ColumnElement[int] | None = None,
+) -> Any:
     """`column` of the only run that can hold the posting's offset: the last one that starts at or before it.
 
-    Runs are disjoint, so this is one step into the primary key, however many runs there are.
+    Where the offset has another name than in `posting`, it is given. Runs are disjoint, so this is one step into the primary key, however many runs there are.
     """
     table = tables.receipt.c
     return (
         select(column)
         .where(table.user_id == user_id, table.room == posting.c.room, table.receipt == receipt.value)
-        .where(table.first <= posting.c.offset)
+        .where(table.first <= (posting.c.offset if offset is None else offset))
         .order_by(table.first.desc())
         .limit(1)
         .correlate(posting)
@@ -83,7 +89,10 @@ def covering_run(user_id: UserId, receipt: Receipt, column: ColumnElement[Any], 
 
 
 def has_receipt(
-    user_id: UserId, receipt: Receipt, posting: FromClause = tables.posting
+    user_id: UserId,
+    receipt: Receipt,
+    posting: FromClause = tables.posting,
+    offset: ColumnElement[int] | None = None,
 ) -> ColumnElement[bool]:
-    last = covering_run(user_id, receipt, tables.receipt.c.last, posting)
-    return func.coalesce(last, 0) >= posting.c.offset
+    last = covering_run(user_id, receipt, tables.receipt.c.last, posting, offset)
+    return func.coalesce(last, 0) >= (posting.c.offset if offset is None else offset)

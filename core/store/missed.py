@@ -188,9 +188,8 @@ def _grouped(dialect: str, number: int, *, ask_each: bool) -> Select[Any]:
     """Built once, since that takes longer than to run it; on SQLite there is one for each number, of up to 7 MB."""
 
     def newest(window: Row) -> Select[Any]:
-        unseen = [~has_receipt(bindparam("user_id", type_=String), Receipt.SEEN)] if ask_each else []
         limit = bindparam("limit", type_=Integer)
-        kinds = (window.part(kind.where(*unseen).limit(limit)) for kind in _kinds_of_news(window))
+        kinds = (window.part(kind.limit(limit)) for kind in _kinds_of_news(window, ask_each=ask_each))
         (every,) = unions(tuple(kinds))
         first = window["first"].label("first")
         return select(every, first).order_by(every.c.offset.desc()).limit(limit)
@@ -202,12 +201,14 @@ def _grouped(dialect: str, number: int, *, ask_each: bool) -> Select[Any]:
     return select(*alike, lowest, ids).group_by(*alike)
 
 
-def _kinds_of_news(window: Row) -> tuple[Select[Any], ...]:
+def _kinds_of_news(window: Row, *, ask_each: bool) -> tuple[Select[Any], ...]:
     """What has no thread, and the newest entries of threads that are open or were settled by that entry: whoever settles
-    by a notification has news to tell. Each newest first, in the order of an index.
+    by a notification has news to tell. Each newest first, in the order of an index. With `ask_each`, without what was seen.
 
-    Threads are found by where they stand: of a million entries of a few of them, all but the newest are old.
+    Threads are found by where they stand: of a million entries of a few of them, all but the newest are old. That is also
+    where it is asked whether they were seen: of a table that it takes for empty, PostgreSQL may find the thread last.
     """
+    user_id = bindparam("user_id", type_=String)
     entry = (
         select(
             _posting.room, _posting.offset, _posting.notification_id, _notification.type, _notification.urgent
@@ -228,4 +229,9 @@ def _kinds_of_news(window: Row) -> tuple[Select[Any], ...]:
         .where(_posting.kind == Kind.NOTIFICATION.value, is_shown(now=NOW))
         .order_by(_thread.last_offset.desc())
     )
+    if ask_each:
+        single = single.where(~has_receipt(user_id, Receipt.SEEN))
+        standing = standing.where(
+            ~has_receipt(user_id, Receipt.SEEN, tables.room_thread, _thread.last_offset)
+        )
     return single, standing.where(_thread.open), standing.where(~_thread.open, _notification.settles)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from sqlalchemy import insert, text
 
@@ -10,6 +11,7 @@ from core.domain.inbox import LATEST, MISSED_CAP, InboxFilter, Missed, Receipt
 from core.domain.notifications import Kind
 from core.store import tables
 from core.store.inbox import SqlInbox
+from tests.support.plans import rows_read
 from tests.support.store import (
     amendment,
     draft,
@@ -291,6 +293,23 @@ async def test_what_was_seen_here_and_there_was_not_missed(inbox, log, database)
     await log.commit(unit(*(draft("user:1") for _ in range(400))))
     await read_one_by_one(database, "user:1", range(1, 400, 2))
     assert (await missed_by(inbox, "1", ROOMS, {}, {"user:1": 400})).total == 200
+
+
+async def test_tables_that_look_empty_are_not_read_once_for_each_gap_in_what_was_seen(postgres_url):
+    """As they look to PostgreSQL until the next autovacuum."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("VACUUM ANALYZE posting, notification, receipt, room_thread")
+    await connection.close()
+    async with opened_log(postgres_url) as log, opened(postgres_url) as database:
+        await join(database, "1", "user:1", 0)
+        await log.commit(unit(*(draft("user:1") for _ in range(400))))
+        await read_one_by_one(database, "user:1", range(1, 400, 2))
+        inbox = SqlInbox(database)
+
+        async def work() -> None:
+            assert (await missed_by(inbox, "1", ROOMS, {}, {"user:1": 400})).total == 200
+
+        assert await rows_read(database, work, "receipt") < 1_000_000
 
 
 async def test_what_was_missed_below_long_stretches_with_no_news_is_found(inbox, log):

@@ -1,15 +1,13 @@
 """Threads in the log and in the inbox of one person: what opens and settles them, and what a retraction leaves."""
 
-from functools import partial
-
 import asyncpg
 import pytest
-from sqlalchemy import event
 
 from core.domain.inbox import MAX_THREAD, InboxFilter, InboxItem, Receipt
 from core.domain.notifications import Actor, Kind
 from core.store.inbox import SqlInbox
 from tests.integration.store.conftest import empty
+from tests.support.plans import rows_read
 from tests.support.store import (
     amendment,
     draft,
@@ -237,17 +235,11 @@ async def test_a_table_that_looks_empty_is_not_read_once_for_each_entry_of_a_thr
     """As it looks to PostgreSQL from a large import to the next autovacuum: there is one a minute."""
     await filled(postgres_url)
     await empty(postgres_url)
-    statements = []
     async with opened(postgres_url) as database:
-        event.listen(
-            database._engine.sync_engine,
-            "before_cursor_execute",
-            lambda _c, _cursor, statement, parameters, *_: statements.append((statement, parameters)),
-        )
         await filled(postgres_url)
-        assert (await row(SqlInbox(database))).thread.count == 901
-        selects = [one for one in statements if one[0].startswith("SELECT")]
-        assert max([await database.read(partial(postings_read, *one)) for one in selects]) < 50_000
+        inbox = SqlInbox(database)
+        assert (await row(inbox)).thread.count == 901
+        assert await rows_read(database, lambda: row(inbox), "posting") < 50_000
 
 
 async def filled(url) -> None:
@@ -262,18 +254,6 @@ async def filled(url) -> None:
             await log.commit(unit(*(draft(TEAM, OTHER, thread=TASK) for _ in range(450))))
         await connection.execute("VACUUM ANALYZE notification")
     await connection.close()
-
-
-def postings_read(statement, parameters, connection) -> int:
-    """How many postings all steps of its plan gave or dropped."""
-
-    def read(step) -> int:
-        dropped = sum(number for name, number in step.items() if name.startswith("Rows Removed"))
-        own = (step["Actual Rows"] + dropped) * step["Actual Loops"]
-        return (own if step.get("Relation Name") == "posting" else 0) + sum(map(read, step.get("Plans", ())))
-
-    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
-    return read(connection.exec_driver_sql(explain, parameters).scalar_one()[0]["Plan"])
 
 
 async def test_what_is_read_one_by_one_is_one_run_though_updates_lie_between(inbox, log, database):

@@ -1,0 +1,32 @@
+"""What PostgreSQL does for the statements of a database."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+
+async def rows_read(database: Any, work: Callable[[], Awaitable[object]], table: str) -> int:
+    """How many rows of the table all steps of one plan gave or dropped: the most of the selects that `work` makes."""
+    statements: list[tuple[str, Any]] = []
+    engine = database._engine.sync_engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    await work()
+    event.remove(engine, "before_cursor_execute", note)
+    return max([await database.read(partial(_rows_read, table, *one)) for one in statements])
+
+
+def _rows_read(table: str, statement: str, parameters: Any, connection: Connection) -> int:
+    def read(step: dict[str, Any]) -> int:
+        dropped = sum(number for name, number in step.items() if name.startswith("Rows Removed"))
+        own = (step["Actual Rows"] + dropped) * step["Actual Loops"]
+        return (own if step.get("Relation Name") == table else 0) + sum(map(read, step.get("Plans", ())))
+
+    explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+    return read(connection.exec_driver_sql(explain, parameters).scalar_one()[0]["Plan"])
