@@ -46,6 +46,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // No test leaves anything behind that another could trip over: modules and the document are loaded once.
     isolate: false,
+    testTimeout: 60_000,
     server: { deps: { inline: ["element-plus"] } },
   },
 });
