@@ -74,7 +74,8 @@ def covering_run(
 ) -> Any:
     """`column` of the only run that can hold the posting's offset: the last one that starts at or before it.
 
-    Where the offset has another name than in `posting`, it is given. Runs are disjoint, so this is one step into the primary key, however many runs there are.
+    Runs are disjoint, so this is one step into the primary key, however many runs there are. Where the offset has another
+    name than in `posting`, it is given.
     """
     table = tables.receipt.c
     return (
