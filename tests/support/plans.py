@@ -17,8 +17,10 @@ async def rows_read(database: Any, work: Callable[[], Awaitable[object]], table:
             statements.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", note)
-    await work()
-    event.remove(engine, "before_cursor_execute", note)
+    try:
+        await work()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
     return max([await database.read(partial(_rows_read, table, *one)) for one in statements])
 
 
