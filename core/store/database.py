@@ -25,8 +25,8 @@ STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
 _SQLITE_BROWSERS = 2
 _POSTGRES_BROWSERS = 4
-_BUSY_TIMEOUT_MS = 5_000
-_SWITCH_PAUSE_S = 0.01
+_BUSY_TIMEOUT_S = 5
+_BUSY_PAUSE_S = 0.001
 _READ_ONLY = "25006"
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58", _READ_ONLY)
 """Of SQLSTATE: the classes connection, resources, an operator's doing, the system below; and a standby's refusal."""
@@ -142,18 +142,18 @@ class _SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, url: str) -> None:
-        self._engine = _sqlite_engine(url)
-        self._writing = self._engine.execution_options(writes=True)
+        self._reading = _sqlite_engine(url, connections=_SQLITE_READERS + _SQLITE_BROWSERS)
+        self._writing = _sqlite_engine(url, connections=1, writes=True)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
         self._browsers = ThreadPoolExecutor(_SQLITE_BROWSERS, thread_name_prefix="sqlite-browse")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._loader = Loader(self.read)
 
     async def read(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - always one in WAL
-        return await self._run(self._readers, self._engine, partial(_reading, work))
+        return await self._run(self._readers, self._reading, partial(_reading, work))
 
     async def browse(self, work: Work[T], *, snapshot: bool = False) -> T:  # noqa: ARG002 - as of `read`
-        return await self._run(self._browsers, self._engine, partial(_reading, work))
+        return await self._run(self._browsers, self._reading, partial(_reading, work))
 
     async def load(
         self, read_many: ReadMany[K, V], request: K, *, snapshot: bool = False, ahead: bool = False
@@ -168,7 +168,8 @@ class _SqliteDatabase:
         self._readers.shutdown()
         self._browsers.shutdown()
         self._writer.shutdown()
-        self._engine.dispose()
+        self._reading.dispose()
+        self._writing.dispose()
 
     async def _run(self, executor: Executor, engine: Engine, work: Work[T]) -> T:
         def run() -> T:
@@ -179,10 +180,10 @@ class _SqliteDatabase:
             return await asyncio.get_running_loop().run_in_executor(executor, run)
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, *, connections: int, writes: bool = False) -> Engine:
     engine = create_engine(
         url,
-        pool_size=_SQLITE_READERS + _SQLITE_BROWSERS + 1,
+        pool_size=connections,
         hide_parameters=True,
         connect_args={"check_same_thread": False},
         json_serializer=dumps,
@@ -192,31 +193,42 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own
-        for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL"):
+        # Whoever writes waits by `_once_free`: SQLite's own waiting asks ten times a second, and can miss for seconds
+        # each pause of a program that writes all the time.
+        for pragma in (f"busy_timeout={0 if writes else _BUSY_TIMEOUT_S * 1_000}", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
-        _use_wal(connection)
+        # The switch asks no busy handler: of two that open a new file at once, one has to try again.
+        _once_free(lambda: connection.execute("PRAGMA journal_mode=WAL"))
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A deferred transaction that reads and then writes fails at once when another writes: no waiting helps.
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if writes:
+            _once_free(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. The switch asks no busy handler: of two that open a new file at once, one has to try again."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1_000
+def _once_free(attempt: Callable[[], object]) -> None:
+    """Try until no other connection has the lock that is needed; after the deadline, raise what SQLite says."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
     while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+            attempt()
+        except (sqlite3.OperationalError, OperationalError) as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(_SWITCH_PAUSE_S)
+            time.sleep(_BUSY_PAUSE_S)
         else:
             return
+
+
+def _is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:
+    driver_error = error.orig if isinstance(error, OperationalError) else error
+    code: int = getattr(driver_error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class _PostgresDatabase:

@@ -4,24 +4,18 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
+
+from core.store.database import Database
+from tests.support.statements import heard_statements
 
 
-async def rows_read(database: Any, work: Callable[[], Awaitable[object]], table: str) -> int:
+async def rows_read(database: Database, work: Callable[[], Awaitable[object]], table: str) -> int:
     """How many rows of the table all steps of one plan gave or dropped: the most of the selects that `work` makes."""
-    statements: list[tuple[str, Any]] = []
-    engine = database._engine.sync_engine
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT"):
-            statements.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with heard_statements() as heard:
         await work()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return max([await database.read(partial(_rows_read, table, *one)) for one in statements])
+    selects = [one for one in heard if one[0].startswith("SELECT")]
+    return max([await database.read(partial(_rows_read, table, *one)) for one in selects])
 
 
 def _rows_read(table: str, statement: str, parameters: Any, connection: Connection) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -25,6 +26,27 @@ async def test_work_that_reads_and_then_writes_waits_for_its_turn_on_one_file(sq
         databases = [await stack.enter_async_context(opened(sqlite_url)) for _ in range(4)]
         await asyncio.gather(*(database.write(add_one) for database in databases for _ in range(25)))
         assert await scalar(databases[0], "SELECT count(*) FROM inbox") == 100
+
+
+async def test_who_writes_all_the_time_keeps_nobody_out(sqlite_url):
+    """As when somebody adds a user beside a busy server. SQLite's own waiting missed its pauses for seconds."""
+    commits = 0
+
+    def take_long(connection) -> None:
+        connection.execute(text("INSERT INTO inbox VALUES (:user_id, 1)"), {"user_id": str(commits)})
+        time.sleep(0.05)
+
+    async with opened(sqlite_url) as busy, opened(sqlite_url) as other:
+        for _ in range(10):
+            adding = asyncio.create_task(
+                other.write(lambda connection: connection.execute(text("DELETE FROM inbox")))
+            )
+            before = commits
+            while not adding.done():
+                await busy.write(take_long)
+                commits += 1
+            await adding
+            assert commits - before < 20
 
 
 async def test_work_that_raises_leaves_nothing(database):

@@ -4,10 +4,11 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from core.domain.errors import Unavailable
 from tests.support.proxy import TcpProxy
+from tests.support.statements import heard_statements
 from tests.support.store import draft, opened_log, person, publish, stored_offsets, unit
 
 
@@ -69,17 +70,11 @@ async def test_what_was_looked_up_says_of_which_epoch_it_is(postgres_url):
 
 
 async def test_the_epoch_costs_no_statement_of_its_own(log):
-    statements = []
-    engine = log._database._engine
-    event.listen(
-        getattr(engine, "sync_engine", engine),
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: statements.append(statement),
-    )
-    await publish(log, "user:1")
-    await publish(log, "user:1")
+    with heard_statements() as heard:
+        await publish(log, "user:1")
+        await publish(log, "user:1")
 
-    reading = [statement for statement in statements if "log" in statement]
+    reading = [statement for statement, _ in heard if "log" in statement]
     assert len(reading) == 2
     assert all("FROM room" in statement for statement in reading)
 

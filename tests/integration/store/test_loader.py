@@ -3,12 +3,11 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert
+from sqlalchemy import Connection, insert
 
 from core.domain import clock
 from core.domain.errors import Unavailable
@@ -27,6 +26,7 @@ from core.store.positions import SqlPositions
 from core.store.reading import reading_of
 from core.store.tasks import SqlTasks
 from core.store.unread import count_between
+from tests.support.statements import heard_statements
 from tests.support.store import draft, join, mark, person, unit
 
 PROJECTS = ("a", "b", "c")
@@ -160,20 +160,6 @@ def counted_alone(connection: Connection, user_id: str, rooms: Sequence[str]) ->
     return count_between(connection, user_id, reading.gaps)
 
 
-@contextmanager
-def counted_statements(database: Any):
-    """How many statements the database is asked inside."""
-    engine = getattr(database._engine, "sync_engine", database._engine)
-    statements: list[str] = []
-
-    def note(_connection, _cursor, statement, *_):
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(engine, "before_cursor_execute", note)
-
-
 async def test_many_who_missed_nothing_take_as_many_statements_as_one(log, database):
     """Statements do not grow with people, who are as many here as are read at once."""
     await log.commit(Unit("test", changes=(AddProject(id="a", name="a"),)))
@@ -195,11 +181,10 @@ async def test_many_who_missed_nothing_take_as_many_statements_as_one(log, datab
         lambda user: SqlCounters(database).of(user.id),
     ]
     for read in reads:
-        where = log._database if read is reads[2] else database
         await read(users[0])
-        with counted_statements(where) as one:
+        with heard_statements() as one:
             await read(users[0])
-        with counted_statements(where) as many:
+        with heard_statements() as many:
             await asyncio.gather(*map(read, users[: MAX_BATCH - 1]))
         # Whoever comes first finds nothing being read, and is read alone.
         assert len(many) <= 2 * len(one), read

@@ -25,6 +25,7 @@ from core.store.inbox import SqlInbox
 from core.store.log import SqlLog
 from core.store.retention import SqlRetention
 from tests.support.processes import Program
+from tests.support.statements import heard_statements
 from tests.support.store import (
     amendment,
     clear_expired,
@@ -465,21 +466,11 @@ async def test_nothing_is_found_by_reading_a_whole_table(log, database):
     await post(log, "global", thread="task:1")
     gone = await publish(log, "global", expires_at=NOW)
     await log.commit(unit(amendment(Kind.UPDATE, gone.notification.id, "global", title="x")))
-    statements = []
-    engine = getattr(database._engine, "sync_engine", database._engine)
-    writing = getattr(log._database._engine, "sync_engine", log._database._engine)
-    for listened in (engine, writing):
-        event.listen(
-            listened,
-            "before_cursor_execute",
-            lambda _c, _cursor, statement, parameters, _context, many: statements.append(
-                (statement, parameters[0] if many else parameters)
-            ),
-        )
-    await SqlRetention(database).old_rooms(NOW - KEEP, "", 10)
-    await clear_expired(log)
-    await prune(log, "global")
-    ran = [one for one in statements if one[0].startswith(("SELECT", "UPDATE", "DELETE"))]
+    with heard_statements() as heard:
+        await SqlRetention(database).old_rooms(NOW - KEEP, "", 10)
+        await clear_expired(log)
+        await prune(log, "global")
+    ran = [one for one in heard if one[0].startswith(("SELECT", "UPDATE", "DELETE"))]
     assert len(ran) >= 10
 
     def plans(connection) -> list[str]:
