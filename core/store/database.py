@@ -193,12 +193,14 @@ def _sqlite_engine(url: str, *, connections: int, writes: bool = False) -> Engin
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own
-        # Whoever writes waits by `_once_free`: SQLite's own waiting asks ten times a second, and can miss for seconds
-        # each pause of a program that writes all the time.
-        for pragma in (f"busy_timeout={0 if writes else _BUSY_TIMEOUT_S * 1_000}", "synchronous=FULL"):
+        for pragma in (f"busy_timeout={_BUSY_TIMEOUT_S * 1_000}", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
         # The switch asks no busy handler: of two that open a new file at once, one has to try again.
         _once_free(lambda: connection.execute("PRAGMA journal_mode=WAL"))
+        if writes:
+            # From here on it waits in `begin`: SQLite's own waiting asks ten times a second, and can miss for seconds
+            # each pause of a program that writes all the time.
+            connection.execute("PRAGMA busy_timeout=0")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
