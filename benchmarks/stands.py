@@ -70,7 +70,8 @@ def _stand(stack: ExitStack, name: str, folder: Path, server_url: str, *urls: st
     for url in urls:
         run_command("migrate", env={"DATABASE_URL": url})
     load_demo(server_url)
-    env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off"}
+    # Without the pruning job: its units would be counted with the publishes.
+    env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off", "RETENTION_CHECK_S": "86400"}
     server = stack.enter_context(demo_server(server_url, folder, env=env))
     return Stand(name, server, *urls)
 
