@@ -55,7 +55,7 @@ def opened_stands() -> Iterator[tuple[Stand, ...]]:
     """SQLite and PostgreSQL, both as durable as in production, with their servers running."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
-        cluster = PostgresCluster()
+        cluster = PostgresCluster(autovacuum="on")
         stack.callback(cluster.remove)
         cluster.start()
         urls = {

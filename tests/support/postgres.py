@@ -31,9 +31,12 @@ _DONE = "done"
 
 
 class PostgresCluster(Program):
-    """A fresh cluster on 127.0.0.1. As root, who may not run PostgreSQL, it runs as `postgres`."""
+    """A fresh cluster on 127.0.0.1, with other settings than those of tests where they are given.
 
-    def __init__(self) -> None:
+    As root, who may not run PostgreSQL, it runs as `postgres`.
+    """
+
+    def __init__(self, **settings: str) -> None:
         self.port = free_port()
         self._bin = _bin_directory()
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -43,7 +46,7 @@ class PostgresCluster(Program):
         if self._user:
             shutil.chown(self._home, self._user, self._user)
         data = self._home / "data"
-        options = {**_OPTIONS, "port": str(self.port)}
+        options = {**_OPTIONS, "port": str(self.port), **settings}
         super().__init__(
             [
                 str(self._bin / "postgres"),
