@@ -30,7 +30,7 @@ _BUSY_PAUSE_S = 0.001
 _READ_ONLY = "25006"
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58", _READ_ONLY)
 """Of SQLSTATE: the classes connection, resources, an operator's doing, the system below; and a standby's refusal."""
-_TRUSTED_S = 1.0
+_PLANNED_S = 1.0
 _SERVER_SETTINGS = ("application_name", "options")
 
 
@@ -254,7 +254,7 @@ class _PostgresDatabase:
             json_deserializer=orjson.loads,
         )
         _compile_nothing(self._engine.sync_engine)
-        _ping_after_idling(self._engine.sync_engine)
+        _plan_anew(self._engine.sync_engine)
         # Of single statements each has a snapshot of its own: BEGIN and COMMIT would be two more round trips.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
@@ -301,25 +301,33 @@ def _compile_nothing(engine: Engine) -> None:
         connection.run_async(lambda driver: driver.execute("SET jit = off"))
 
 
-def _ping_after_idling(engine: Engine) -> None:
-    """Replace connections that broke, like `pool_pre_ping`, whose three round trips are a third of a publish's.
+def _plan_anew(engine: Engine) -> None:
+    """Let a connection that is taken from the pool forget the plans that it has kept for `_PLANNED_S`.
 
-    A connection that was in use a moment ago is only asked whether its socket was closed, which costs nothing.
+    PostgreSQL keeps the plan of a statement until the table is counted anew, once a minute at most: what was planned
+    when it was empty reads all of it for every question while the first thousands of rows come. The answer also says
+    that the connection still works, in one round trip, where `pool_pre_ping` takes three each time. In between it is
+    only asked whether its socket was closed, which costs nothing.
     """
-
-    @event.listens_for(engine, "checkin")
-    def note(_connection: Any, record: Any) -> None:
-        record.info["used_at"] = time.monotonic()
+    asyncpg = engine.dialect.loaded_dbapi.asyncpg
+    broken = (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        TimeoutError,
+    )
 
     @event.listens_for(engine, "checkout")
     def check(connection: Any, record: Any, _proxy: object) -> None:
         if connection.driver_connection.is_closed():
             raise InvalidatePoolError("The connection was closed.")
-        if time.monotonic() - record.info.get("used_at", 0.0) > _TRUSTED_S:
+        if time.monotonic() - record.info.get("planned_at", 0.0) > _PLANNED_S:
             try:
-                engine.dialect.do_ping(connection)
-            except engine.dialect.loaded_dbapi.Error as error:
+                connection.run_async(lambda driver: driver.execute("DISCARD PLANS"))
+            except broken as error:
                 raise InvalidatePoolError("The connection is dead.") from error
+            record.info["planned_at"] = time.monotonic()
 
 
 def dumps(value: object) -> str:

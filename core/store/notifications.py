@@ -4,25 +4,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy import ClauseElement, Connection, select, tuple_, update
 
 from core.domain.errors import Conflict, Unavailable
 from core.domain.notifications import Draft, Kind, Notification, Posting
 from core.ports.log import Appended
 from core.store import tables
-from core.store.dialects import among, insert_on
+from core.store.dialects import Insert, among, insert_on, rows_table, rows_values
 from core.store.prepared import Prepared
 from core.store.progress import Progress
 from core.store.rows import notification_from_row, notification_row
 
-_COLUMNS = [column.name for column in tables.notification.c if column.name != "retracted_at"]
-_INSERT = Prepared(lambda dialect: insert_on(dialect, tables.notification), _COLUMNS)
+_COLUMNS = {column.name: column.type for column in tables.notification.c if column.name != "retracted_at"}
+
+
+def _where_key_is_free(statement: Insert) -> Insert:
+    return statement.on_conflict_do_nothing(index_elements=["sender", "idempotency_key"])
+
+
+def _insert_all(dialect: str) -> ClauseElement:
+    every = select(rows_table(dialect, "every", _COLUMNS))
+    statement = insert_on(dialect, tables.notification).from_select(list(_COLUMNS), every)
+    return _where_key_is_free(statement).returning(tables.notification.c.id)
+
+
+_INSERT = Prepared(lambda dialect: insert_on(dialect, tables.notification), list(_COLUMNS))
 _INSERT_WHOSE_KEY_IS_FREE = Prepared(
-    lambda dialect: insert_on(dialect, tables.notification).on_conflict_do_nothing(
-        index_elements=["sender", "idempotency_key"]
-    ),
-    _COLUMNS,
+    lambda dialect: _where_key_is_free(insert_on(dialect, tables.notification)), list(_COLUMNS)
 )
+_INSERT_ALL_WHOSE_KEY_IS_FREE = Prepared(_insert_all)
 
 
 def store_notifications(connection: Connection, units: Sequence[Progress]) -> None:
@@ -53,8 +63,16 @@ def _insert_new(connection: Connection, drafts: Sequence[Draft]) -> set[str]:
     if not any(draft.key for draft in drafts):
         insert_notifications(connection, drafts)
         return set(ids)
-    inserted = _INSERT_WHOSE_KEY_IS_FREE.each(connection, [notification_row(draft) for draft in drafts])
-    if inserted.rowcount == len(drafts):  # PostgreSQL's driver counts single ones only
+    rows = [notification_row(draft) for draft in drafts]
+    if (
+        len(rows) > 1 and connection.dialect.name == "postgresql"
+    ):  # of many its driver does not count what it stored
+        every = rows_values(
+            "postgresql", "every", _COLUMNS, ([row[name] for name in _COLUMNS] for row in rows)
+        )
+        return set(_INSERT_ALL_WHOSE_KEY_IS_FREE.one(connection, every).scalars())
+    inserted = _INSERT_WHOSE_KEY_IS_FREE.each(connection, rows)
+    if inserted.rowcount == len(drafts):
         return set(ids)
     stored = tables.notification.c.id
     return set(connection.execute(select(stored).where(among(connection, stored, ids))).scalars())

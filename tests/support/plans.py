@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from core.store.database import Database
 from tests.support.statements import heard_statements
+from tests.support.store import scalar
 
 
 async def rows_read(database: Database, work: Callable[[], Awaitable[object]], table: str) -> int:
@@ -26,3 +27,15 @@ def _rows_read(table: str, statement: str, parameters: Any, connection: Connecti
 
     explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
     return read(connection.exec_driver_sql(explain, parameters).scalar_one()[0]["Plan"])
+
+
+async def rows_scanned(database: Database, table: str) -> int:
+    """How many rows of the table sequential scans read since it was made. Ends all other sessions of the database:
+    only then is certain that they have told.
+    """
+    assert await scalar(
+        database,
+        "SELECT bool_and(pg_terminate_backend(pid, 20000)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    return await scalar(database, f"SELECT pg_stat_get_tuples_returned('{table}'::regclass)")

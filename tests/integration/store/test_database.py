@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from core.domain.inbox import InboxFilter
+from core.store import database as database_module
 from core.store import inbox as inbox_module
 from core.store.inbox import SqlInbox
+from tests.support.plans import rows_scanned
 from tests.support.store import opened, scalar
 
 
@@ -62,6 +64,33 @@ async def test_work_that_raises_leaves_nothing(database):
 async def test_postgresql_compiles_nothing_just_in_time(postgres_url):
     async with opened(postgres_url) as database:
         assert await scalar(database, "SHOW jit") == "off"
+
+
+async def test_what_was_planned_for_an_empty_table_is_planned_anew(postgres_cluster, monkeypatch):
+    """PostgreSQL keeps a plan until it counts the table again, and reads all of it for every question until then."""
+    url = postgres_cluster.create_database()
+    monkeypatch.setattr(database_module, "_PLANNED_S", 0)
+
+    def find(connection) -> None:
+        connection.execute(
+            text("SELECT id FROM thing WHERE id = ANY(:ids)"), {"ids": [str(number) for number in range(10)]}
+        ).all()
+
+    async with opened(url) as watching, opened(url) as database:
+        await watching.write(
+            lambda connection: connection.execute(
+                text("CREATE TABLE thing (id text PRIMARY KEY, rest char(1000))")
+            )
+        )
+        for _ in range(10):
+            await database.read(find)
+        await watching.write(
+            lambda connection: connection.execute(
+                text("INSERT INTO thing SELECT generate_series(1, 10000), ''")
+            )
+        )
+        await database.read(find)
+        assert await rows_scanned(watching, "thing") == 0
 
 
 @pytest.mark.parametrize("what", ["page", "counts"])
