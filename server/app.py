@@ -329,7 +329,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             *socket_readings(sockets),
             *redis_readings(manager),
         )
-        health = Health(hub.repair, manager, pulse, lambda: gateway.stopping)
+        health = Health(hub.repair, manager, pulse, lambda: gateway.stopping, lambda: log.appender.is_refused)
         application = _application(settings, services, metrics, health)
         sockets.attach(application)
         application.on_shutdown.append(sockets.cut_everybody)

@@ -25,15 +25,18 @@ class Health:
     manager: RedisManager | None
     pulse: Pulse
     is_stopping: Callable[[], bool]
+    is_refused: Callable[[], bool]
+    """Whether the database answers and stores nothing: it is full, or only reads, as after a failover."""
 
     def checks(self) -> dict[str, str]:
-        """Each part that can fail, and how it is: `ok`, `stuck`, `deaf` or `unreachable`."""
+        """Each part that can fail, and how it is: `ok`, `stuck`, `deaf`, `unreachable` or `read_only`."""
         repair = self.repair
+        stores = "read_only" if self.is_refused() else "ok"
         sweep_age_s = time.monotonic() - repair.swept_at
         checks = {
             "loop": "stuck" if self.pulse.is_stuck else "ok",
             "sweep": "stuck" if sweep_age_s > MAX_SWEEP_AGE_S and repair.log_reachable else "ok",
-            "database": "ok" if repair.log_reachable else "unreachable",
+            "database": stores if repair.log_reachable else "unreachable",
         }
         return checks if self.manager is None else checks | {"redis": self.manager.state}
 

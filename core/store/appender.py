@@ -7,6 +7,7 @@ added, and under load hundreds share a flush.
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ MAX_GROUP_WEIGHT = 500
 MAX_GROUP_BYTES = 1 << 20
 MAX_WAITING_UNITS = 10_000
 MAX_WAITING_BYTES = 64 << 20
+REFUSED_S = 10.0
 
 Outcome = Committed | DomainError
 CommitGroup = Callable[[Sequence[Unit]], Awaitable[Sequence[Outcome]]]
@@ -84,12 +86,18 @@ class Appender:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._refused_at: float | None = None
         self.groups = 0
         self.units = 0
 
     @property
     def waiting_units(self) -> int:
         return self._line.units
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the database stored nothing of the last group, in the last `REFUSED_S`: senders try again sooner."""
+        return self._refused_at is not None and time.monotonic() - self._refused_at <= REFUSED_S
 
     def begin(self, unit: Unit) -> asyncio.Future[Committed]:
         """Let the unit wait for its group; as `Log.begin`."""
@@ -141,8 +149,7 @@ class Appender:
             if not group[0].outcome.done():
                 group[0].outcome.set_exception(error)
             return
-        self.groups += 1
-        self.units += len(units)
+        self._note(outcomes)
         for waiting, outcome in zip(group, outcomes, strict=True):
             if waiting.outcome.done():
                 continue
@@ -150,6 +157,16 @@ class Appender:
                 waiting.outcome.set_result(outcome)
             else:
                 waiting.outcome.set_exception(outcome)
+
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
+        if not all(isinstance(outcome, Unavailable) for outcome in outcomes):
+            self._refused_at = None
+            self.groups += 1
+            self.units += len(outcomes)
+            return
+        if self._refused_at is None:
+            _logger.warning("the log cannot be written")
+        self._refused_at = time.monotonic()
 
     async def _looked_up(self, units: Sequence[Unit]) -> Sequence[Outcome]:
         try:

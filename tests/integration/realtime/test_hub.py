@@ -151,7 +151,7 @@ async def test_a_log_that_hangs_is_said_to_be_away_and_not_the_sweep_to_be_stuck
     epoch = stage.log.epoch
     stage.log.epoch = lambda: answer
     stage.hub.repair.swept_at -= 3_600
-    health = Health(stage.hub.repair, None, Pulse(), lambda: False)
+    health = Health(stage.hub.repair, None, Pulse(), lambda: False, lambda: False)
     sweeping = asyncio.create_task(stage.hub.repair.sweep())
     async with asyncio.timeout(10):
         while health.checks()["database"] == "ok":
