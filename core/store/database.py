@@ -1,6 +1,7 @@
 """One way to run SQL on SQLite and on PostgreSQL: a plain function over a connection, run off the event loop."""
 
 import asyncio
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -30,7 +31,7 @@ _BUSY_PAUSE_S = 0.001
 _READ_ONLY = "25006"
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58", _READ_ONLY)
 """Of SQLSTATE: the classes connection, resources, an operator's doing, the system below; and a standby's refusal."""
-_PLANNED_S = 1.0
+_TRUSTED_S = 1.0
 _SERVER_SETTINGS = ("application_name", "options")
 
 
@@ -255,6 +256,7 @@ class _PostgresDatabase:
         )
         _compile_nothing(self._engine.sync_engine)
         _plan_anew(self._engine.sync_engine)
+        _leave_who_only_reads(self._engine.sync_engine)
         # Of single statements each has a snapshot of its own: BEGIN and COMMIT would be two more round trips.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
@@ -283,12 +285,7 @@ class _PostgresDatabase:
     async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
         with _mapped_errors():
             async with engine.connect() as connection:
-                try:
-                    return await connection.run_sync(work)
-                except DBAPIError as error:
-                    if _sqlstate(error) == _READ_ONLY:  # the primary may be another server by now
-                        await connection.invalidate()
-                    raise
+                return await connection.run_sync(work)
 
 
 def _compile_nothing(engine: Engine) -> None:
@@ -302,7 +299,7 @@ def _compile_nothing(engine: Engine) -> None:
 
 
 def _plan_anew(engine: Engine) -> None:
-    """Let a connection that is taken from the pool forget the plans that it has kept for `_PLANNED_S`.
+    """Let a connection that is taken from the pool forget the plans that it has kept for `_TRUSTED_S`.
 
     PostgreSQL keeps the plan of a statement until the table is counted anew, once a minute at most: what was planned
     when it was empty reads all of it for every question while the first thousands of rows come. The answer also says
@@ -322,12 +319,28 @@ def _plan_anew(engine: Engine) -> None:
     def check(connection: Any, record: Any, _proxy: object) -> None:
         if connection.driver_connection.is_closed():
             raise InvalidatePoolError("The connection was closed.")
-        if time.monotonic() - record.info.get("planned_at", 0.0) > _PLANNED_S:
+        if time.monotonic() - record.info.get("planned_at", 0.0) > _TRUSTED_S:
             try:
                 connection.run_async(lambda driver: driver.execute("DISCARD PLANS"))
             except broken as error:
                 raise InvalidatePoolError("The connection is dead.") from error
             record.info["planned_at"] = time.monotonic()
+
+
+def _leave_who_only_reads(engine: Engine) -> None:
+    """Replace all connections when one cannot write: the primary may be another server by now. At most one time in
+    `_TRUSTED_S`, for it may as well be the same one, and has to be read from meanwhile.
+    """
+    left_at = -math.inf
+
+    @event.listens_for(engine, "handle_error")
+    def check(context: ExceptionContext) -> None:
+        nonlocal left_at
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = time.monotonic() - left_at > _TRUSTED_S
+            if context.invalidate_pool_on_disconnect:
+                left_at = time.monotonic()
 
 
 def dumps(value: object) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.test_redis_away import until_ready_as
 from tests.support.postgres import PostgresCluster
 from tests.support.processes import ServerProcess, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.stage import demo_server, logged_in
+from tests.support.store import administer
 from tests.support.wire import live_wire, opened_wire
 
 SWEPT_WITHIN_S = 3
@@ -155,3 +157,30 @@ async def test_while_postgresql_is_away_connections_stay_and_afterwards_all_is_w
             assert titles == ["before", "while it was away"]
             assert [n["offset"] for n in wire.of("notification")] == [1, 2]
             assert not wire.closed
+
+
+async def test_a_database_that_only_reads_refuses_and_is_said_to(url: str, tmp_path: Path):
+    """As after a failover, until the address leads to the new primary."""
+    name = url.rpartition("/")[2]
+    with demo_server(url, tmp_path) as server:
+        async with (
+            logged_in(server.url, "admin") as admin,
+            logged_in(server.url, "zhangsan") as zhangsan,
+            live_wire(server.url, zhangsan.token) as wire,
+        ):
+            await admin.publish("user:1", title="before")
+            await administer(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            ended = "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = $1"
+            await administer(url, ended, name)
+            body = {"to": ["user:1"], "title": "refused"}
+            status, answer = await admin.call("POST", "notifications", body)
+            assert (status, answer["error"]["code"]) == (503, "storage_unavailable")
+            assert await until_ready_as(server, "degraded", database="read_only") == 200
+            assert (await zhangsan.call("GET", "inbox"))[1]["items"][0]["title"] == "before"
+
+            await administer(url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            async with asyncio.timeout(5):
+                while (await admin.call("POST", "notifications", body | {"title": "after"}))[0] == 503:
+                    """A connection of before says so once."""
+            assert await until_ready_as(server, "ok") == 200
+            assert [n["title"] for n in await wire.wait("notification", 2)] == ["before", "after"]

@@ -69,7 +69,7 @@ async def test_postgresql_compiles_nothing_just_in_time(postgres_url):
 async def test_what_was_planned_for_an_empty_table_is_planned_anew(postgres_cluster, monkeypatch):
     """PostgreSQL keeps a plan until it counts the table again, and reads all of it for every question until then."""
     url = postgres_cluster.create_database()
-    monkeypatch.setattr(database_module, "_PLANNED_S", 0)
+    monkeypatch.setattr(database_module, "_TRUSTED_S", 0)
 
     def find(connection) -> None:
         connection.execute(
