@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.test_redis_away import until_ready_as
 from tests.support.processes import ServerProcess
-from tests.support.stage import logged_in
+from tests.support.stage import logged_in, until_ready_as
 from tests.support.wire import live_wire
 
 

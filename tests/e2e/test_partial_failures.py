@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_redis_away import until_ready_as
 from tests.support.postgres import PostgresCluster
 from tests.support.processes import ServerProcess, free_port
 from tests.support.redis_server import RedisServer
-from tests.support.stage import demo_server, logged_in
+from tests.support.stage import demo_server, logged_in, until_ready_as
 from tests.support.store import administer
 from tests.support.wire import live_wire, opened_wire
 

@@ -5,15 +5,13 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 
 from tests.support.postgres import PostgresCluster
 from tests.support.processes import ServerProcess
 from tests.support.redis_server import RedisServer
-from tests.support.stage import PASSWORD, Caller, demo_server, logged_in
+from tests.support.stage import PASSWORD, Caller, demo_server, logged_in, readiness, until_ready_as
 from tests.support.wire import Wire, live_wire
 
 
@@ -39,21 +37,6 @@ async def admin_and_listener(pair: list[ServerProcess]) -> AsyncIterator[tuple[C
         zhangsan = await stack.enter_async_context(logged_in(pair[1].url, "zhangsan"))
         wire = await stack.enter_async_context(live_wire(pair[1].url, zhangsan.token))
         yield admin, wire
-
-
-async def readiness(server: ServerProcess) -> tuple[int, dict[str, Any]]:
-    async with ClientSession() as http, http.get(f"{server.url}/readyz") as response:
-        return response.status, await response.json()
-
-
-async def until_ready_as(server: ServerProcess, status: str, **checks: str) -> int:
-    """Return the HTTP status once `/readyz` says so. It has no event to wait for."""
-    async with asyncio.timeout(20):
-        while True:
-            code, body = await readiness(server)
-            if body["status"] == status and checks.items() <= body["checks"].items():
-                return code
-            await asyncio.sleep(0.05)
 
 
 async def until_counted(admin: Caller, connections: int | None, servers: int | None) -> None:

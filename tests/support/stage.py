@@ -115,3 +115,18 @@ async def until(condition: Callable[[], Any], deadline_s: float = 20) -> None:
 async def until_written(path: Path, text: str) -> None:
     """Return once the file of another process holds the text."""
     await eventually(lambda: text in path.read_text())
+
+
+async def readiness(server: ServerProcess) -> tuple[int, dict[str, Any]]:
+    async with ClientSession() as http, http.get(f"{server.url}/readyz") as response:
+        return response.status, await response.json()
+
+
+async def until_ready_as(server: ServerProcess, status: str, **checks: str) -> int:
+    """Return the HTTP status once `/readyz` says so. It has no event to wait for."""
+    async with asyncio.timeout(20):
+        while True:
+            code, body = await readiness(server)
+            if body["status"] == status and checks.items() <= body["checks"].items():
+                return code
+            await asyncio.sleep(0.05)
