@@ -1,12 +1,15 @@
 """A port that is closed answers everybody whom the kernel has connected by then."""
 
 import asyncio
+import errno
+import select
 import socket
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
+from server import port as ports
 from server.port import ARRIVING_S, Port
 from server.runner import Runner
 
@@ -59,3 +62,26 @@ async def test_whoever_was_connected_has_a_moment_to_send_their_request(runner: 
     await runner.cleanup()
     assert await first_line(connection) == b"HTTP/1.1 200 OK"
     connection.close()
+
+
+async def test_nobody_is_connected_who_would_not_be_taken(runner: Runner, monkeypatch: pytest.MonkeyPatch):
+    """Between the last look at who is there and the end of the port, which are two steps."""
+    late = socket.socket()
+    late.setblocking(False)
+    address = ("127.0.0.1", 0)
+    look = ports._next
+
+    def look_a_moment_too_early(listening: socket.socket) -> socket.socket | None:
+        connection = look(listening)
+        if connection is None:
+            late.connect_ex(address)
+        return connection
+
+    monkeypatch.setattr(ports, "_next", look_a_moment_too_early)
+    port = Port(runner, "127.0.0.1", 0)
+    await port.open()
+    address = runner.addresses[0]
+    await port.close()
+    with late:
+        await asyncio.to_thread(select.select, [], [late], [], 10)
+        assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
