@@ -29,7 +29,11 @@ def measure(number: int, way: str) -> tuple[float, float, float]:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="closing-")))
         url = f"sqlite:///{folder / 'log.db'}"
         load_demo(url)
-        server = stack.enter_context(demo_server(url, folder, env={"LOG_FORMAT": "json"}, command=_SERVE))
+        server = stack.enter_context(
+            demo_server(
+                url, folder, env={"LOG_FORMAT": "json", "MAX_SESSIONS_PER_USER": "100000"}, command=_SERVE
+            )
+        )
         stand = Stand("SQLite", server, url, url, url)
         crowds = [_crowd(stand, number // _CROWDS) for _ in range(_CROWDS)]
         for crowd in crowds:

@@ -33,7 +33,12 @@ def _ours(
         load_demo(url)
         known = settle(url, number)
         options = {} if command is None else {"command": command}
-        env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off", "HEARTBEAT_S": "30"}
+        env = {
+            "LOG_FORMAT": "json",
+            "RATE_LIMIT": "off",
+            "HEARTBEAT_S": "30",
+            "MAX_SESSIONS_PER_USER": "100000",
+        }
         server = stack.enter_context(demo_server(url, folder, env=env, **options))
         target = Target(
             programs=[server],

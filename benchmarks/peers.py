@@ -65,7 +65,7 @@ Opener = Callable[..., Target]
 def open_ours(stack: ExitStack, folder: Path, *, rooms: int = 1, redis_url: str | None = None) -> Target:
     url = f"sqlite:///{folder / 'log.db'}"
     load_demo(url)
-    env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off", "HEARTBEAT_S": "30"}
+    env = {"LOG_FORMAT": "json", "RATE_LIMIT": "off", "HEARTBEAT_S": "30", "MAX_SESSIONS_PER_USER": "100000"}
     servers = [
         stack.enter_context(demo_server(url, folder, redis_url=redis_url, env=env))
         for _ in range(1 if redis_url is None else 2)

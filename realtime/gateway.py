@@ -88,6 +88,10 @@ class Gateway:
         principal, claim = admitted
         session = Session(self._server, sid, eio_sid, principal, outgoing)
         self._sessions.add(session)
+        if self._sessions.has_too_many(session.user.id):
+            _logger.info("❌ [WS] 同一用户连接过多", extra={"user_id": session.user.id})
+            session.end("too_many_sessions", retry=True, retry_ms=self._pace.spread_long_ms())
+            return
         self._background.start(self._begin(session, claim), f"begin {sid}")
 
     async def _disconnect(self, sid: str, reason: str) -> None:

@@ -19,7 +19,15 @@ class Pace:
 
     def spread_ms(self) -> int:
         """A delay with up to 20 % on top, so that those who leave together do not come back together."""
-        return round(self.retry_first_ms * random.uniform(1, 1.2))  # noqa: S311 - no secret
+        return _spread(self.retry_first_ms)
+
+    def spread_long_ms(self) -> int:
+        """The longest delay, spread likewise."""
+        return _spread(self.retry_max_ms)
+
+
+def _spread(delay_ms: int) -> int:
+    return round(delay_ms * random.uniform(1, 1.2))  # noqa: S311 - no secret
 
 
 def now_ms() -> int:

@@ -7,11 +7,17 @@ from collections.abc import Iterator, Sequence
 from core.ports.sessions import LiveSession
 from realtime.session import Session
 
+MAX_PER_USER = 100
+
 
 class Sessions:
-    """The one registry; a session is in it from its first event until its connection is gone."""
+    """The one registry; a session is in it from its first event until its connection is gone.
 
-    def __init__(self) -> None:
+    One person may have `max_per_user` of them here.
+    """
+
+    def __init__(self, max_per_user: int = MAX_PER_USER) -> None:
+        self._max_per_user = max_per_user
         self._by_sid: dict[str, Session] = {}
         self._by_user: defaultdict[str, set[Session]] = defaultdict(set)
         self._empty = asyncio.Event()
@@ -38,6 +44,10 @@ class Sessions:
         if not self._by_sid:
             self._empty.set()
         return session
+
+    def has_too_many(self, user_id: str) -> bool:
+        """Whether the person has more sessions here than one may have."""
+        return len(self._by_user.get(user_id, ())) > self._max_per_user
 
     async def wait_empty(self) -> None:
         """Return when there is no session."""

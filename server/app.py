@@ -276,7 +276,7 @@ async def started_server(settings: Settings) -> AsyncIterator[Server]:
             manager=manager,
             name=settings.server_name,
         )
-        hub, sessions = Hub(log, identity, background), Sessions()
+        hub, sessions = Hub(log, identity, background), Sessions(settings.max_sessions_per_user)
         replay = Replay(hub, log, identity)
         admission = Admission(sockets, hub, sessions, replay, identity, background)
         receiver = None if manager is None else Receiver(hub, sessions, manager)

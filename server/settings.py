@@ -20,6 +20,7 @@ from core.domain.rooms import ROLE_PATTERN
 from core.schemas.errors import invalid
 from realtime.engine import MAX_MESSAGE_BYTES
 from realtime.packets import MAX_ATTACHMENTS
+from realtime.sessions import MAX_PER_USER
 from server.issuers import read_issuers
 from server.sources import Source, read_sources
 from server.urls import is_loopback, split_url
@@ -76,6 +77,7 @@ class Settings:
     retry_max_ms: int
     retry_tries: int
     transports: tuple[str, ...]
+    max_sessions_per_user: int
     max_attachment_bytes: int
     web_root: Path
 
@@ -133,6 +135,9 @@ def read_settings() -> Settings:
         "retry_max_ms": env.int("RETRY_MAX_MS", 30_000, validate=milliseconds),
         "retry_tries": env.int("RETRY_TRIES", 10, validate=milliseconds),
         "transports": env.list("TRANSPORTS", list(_TRANSPORTS), validate=_check_transports),
+        "max_sessions_per_user": env.int(
+            "MAX_SESSIONS_PER_USER", MAX_PER_USER, validate=validate.Range(min=1)
+        ),
         "max_attachment_bytes": env.int(
             "MAX_ATTACHMENT_BYTES", 0, validate=validate.Range(0, MAX_ATTACHMENTS * MAX_MESSAGE_BYTES)
         ),

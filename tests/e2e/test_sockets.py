@@ -1,6 +1,7 @@
 """Sockets by example: what is refused, how, and that it hurts nobody else."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -279,6 +280,33 @@ async def _key(server: ServerProcess, *options: str) -> str:
     env = {"DATABASE_URL": server.database_url}
     made = await asyncio.to_thread(run_command, "key", "add", "test", *options, env=env)
     return made.stdout.strip()
+
+
+async def test_one_person_has_only_so_many_sessions_and_those_are_not_disturbed(
+    sqlite_demo: Path, tmp_path: Path
+):
+    url = f"sqlite:///{shutil.copy(sqlite_demo, tmp_path / 'log.db')}"
+    with demo_server(url, tmp_path, env={"MAX_SESSIONS_PER_USER": "2", "RETRY_MAX_MS": "1000"}) as server:
+        zhangsan, lisi = {"token": token()}, {"token": token(claims={"sub": "2"})}
+        async with (
+            connected(server.url, zhangsan) as (first, one),
+            connected(server.url, zhangsan) as (second, _),
+            connected(server.url, lisi) as (other, _),
+            logged_in(server.url, "admin") as admin,
+        ):
+            here = (first, second, other)
+            await until(lambda: all(heard.of("summary") for heard in here))
+            async with connected(server.url, zhangsan) as (third, _):
+                await until(lambda: third.of("disconnect"))
+                (ending,) = third.of("session")
+                assert 1_000 <= ending.pop("retry_ms") <= 1_200
+                assert ending == {"state": "ending", "reason": "too_many_sessions", "retry": True}
+            await admin.publish("global", title="for those that are here")
+            await until(lambda: all(heard.of("notification") for heard in here))
+            assert not any(heard.of("disconnect") for heard in here)
+            await one.disconnect()
+            async with connected(server.url, zhangsan) as (third, _):
+                await until(lambda: third.of("summary"))
 
 
 async def test_a_server_that_stops_says_so_and_ends_soon(server: ServerProcess):

@@ -68,7 +68,9 @@ async def test_with_a_thousand_clients_of_all_kinds_it_still_ends_within_seconds
     """Some poll, some do not read, some never log in, some publish what never arrives."""
     database_url = f"sqlite:///{shutil.copy(sqlite_demo, tmp_path / 'log.db')}"
     # No pings: whoever does not read would be cut for that, if the others took their time to come.
-    server = demo_server(database_url, tmp_path, env={"PING_INTERVAL_S": "300"})
+    server = demo_server(
+        database_url, tmp_path, env={"PING_INTERVAL_S": "300", "MAX_SESSIONS_PER_USER": "1000"}
+    )
     await asyncio.to_thread(server.start)
     async with logged_in(server.url, "admin") as admin:
         # In few rooms: it is not the joining that is to be seen.

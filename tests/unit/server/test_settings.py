@@ -173,7 +173,7 @@ def test_database_urls_are_taken_as_platforms_write_them(read, url):
         ("ALLOWED_HOSTS", "*"), ("ALLOWED_HOSTS", ""), ("ALLOWED_HOSTS", "a.example,*"), ("ALLOWED_HOSTS", "*.example"), ("ALLOWED_HOSTS", "."),
         ("ALLOWED_HOSTS", "a.example:8000"), ("ALLOWED_HOSTS", "https://a.example"), ("ALLOWED_HOSTS", "a.example,,b.example"),
         ("ROLES", "annotator"), ("ROLES", "admin,Reviewer"), ("ROLES", "admin,a b"), ("ROLES", ""),
-        ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD"), ("TRANSPORTS", "carrier-pigeon"), ("TRANSPORTS", ""), ("MAX_ATTACHMENT_BYTES", "-1"), ("MAX_ATTACHMENT_BYTES", "9999999"),
+        ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD"), ("TRANSPORTS", "carrier-pigeon"), ("TRANSPORTS", ""), ("MAX_ATTACHMENT_BYTES", "-1"), ("MAX_ATTACHMENT_BYTES", "9999999"), ("MAX_SESSIONS_PER_USER", "0"),
         ("PING_INTERVAL_S", "0"), ("PING_TIMEOUT_S", "-1"), ("HEARTBEAT_S", "x"), ("RETRY_FIRST_MS", "0"),
         ("RETRY_MAX_MS", "1.5"), ("RETRY_TRIES", "0"), ("PING_INTERVAL_S", "nan"), ("HEARTBEAT_S", "inf"),
         ("RETENTION_DAYS", "0"), ("RETENTION_DAYS", "-1"), ("RETENTION_DAYS", "36501"), ("RETENTION_DAYS", "nan"),
