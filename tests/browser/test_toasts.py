@@ -215,7 +215,7 @@ _SPY_ON_NOTIFICATIONS = """
         constructor(title) {
             if (window.Notification.permission === "granted") window.shown.push(Object.assign(this, { title }))
         }
-        close() {}
+        close() { this.closed = true }
     }
     let hidden = false
     Object.defineProperty(document, "hidden", { get: () => hidden })
@@ -252,6 +252,14 @@ async def test_the_system_notifies_after_an_explanation_and_only_who_does_not_lo
     assert await page.evaluate("() => window.shown.map(({ title }) => title)") == ["out of sight"]
     await page.evaluate("() => { hide(false); window.shown[0].onclick() }")
     await expect(page).to_have_url(re.compile("/tasks$"))
+
+    await page.evaluate("() => hide(true)")
+    taken_back = await admin.publish("user:1", title="taken back")
+    await admin.publish("user:1", title="stays")
+    await page.wait_for_function("() => window.shown.length === 3")
+    await admin.call("DELETE", f"notifications/{taken_back['id']}")
+    await page.wait_for_function("() => window.shown[1].closed")
+    assert not await page.evaluate("() => window.shown[2].closed")
 
 
 _AS_ON_A_PHONE = """

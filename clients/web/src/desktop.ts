@@ -43,13 +43,19 @@ export const useDesktop = defineStore("desktop", () => {
 export interface DesktopNotification {
   /** What has the same tag takes the place of the one before. */
   tag: string;
+  /** The notification that it shows, if it is one. */
+  of: string | null;
   title: string;
   text: string;
   urgent: boolean;
   open: () => void;
 }
 
-export function notifyDesktop({ tag, title, text, urgent, open }: DesktopNotification): void {
+const MOST_KNOWN = 100;
+/** By tag, the newest last: to close one that was replaced would close what took its place. */
+const standing = new Map<string, { of: string | null; shown: Notification }>();
+
+export function notifyDesktop({ tag, of, title, text, urgent, open }: DesktopNotification): void {
   if (current() !== "granted") return;
   let shown: Notification;
   try {
@@ -63,6 +69,21 @@ export function notifyDesktop({ tag, title, text, urgent, open }: DesktopNotific
     open();
     shown.close();
   };
+  shown.onclose = () => {
+    if (standing.get(tag)?.shown === shown) standing.delete(tag);
+  };
+  standing.delete(tag);
+  standing.set(tag, { of, shown });
+  for (const oldest of [...standing.keys()].slice(0, -MOST_KNOWN)) standing.delete(oldest);
+}
+
+/** The notification is to be shown no longer. */
+export function withdrawFromDesktop(id: string): void {
+  for (const [tag, { of, shown }] of standing) {
+    if (of !== id) continue;
+    standing.delete(tag);
+    shown.close();
+  }
 }
 
 /** Browsers on phones have the permission, and throw at whoever makes a notification; only without it is trying silent. */

@@ -1,7 +1,7 @@
 /** Which toasts notifications make: one each, one for each thread, and one line for what comes in masses. */
 import type { Notification } from "@notification-server/client";
 import type { Desk } from "../desk";
-import { type DesktopNotification, notifyDesktop } from "../desktop";
+import { type DesktopNotification, notifyDesktop, withdrawFromDesktop } from "../desktop";
 import { saidIn } from "../inbox/texts";
 import { i18n } from "../language";
 import { openItem } from "../open";
@@ -61,7 +61,9 @@ export class Arrivals {
 export function followArrivals(desk: Desk, toasts: Toasts): void {
   const arrivals = new Arrivals(toasts);
   desk.client.on("changed", ({ kind, id }) => {
-    if (kind === "retract" && id !== null) toasts.withdraw(id);
+    if (kind !== "retract" || id === null) return;
+    toasts.withdraw(id);
+    withdrawFromDesktop(id);
   });
   desk.client.on("toast", ({ notification, replayed }) => {
     const settings = useSettings();
@@ -75,8 +77,8 @@ function onDesktop(notification: Notification, verdict: Verdict): DesktopNotific
   const { id, link, thread, urgent } = notification;
   if (verdict.kind === "together") {
     const title = i18n.global.t("toasts.summary", { n: verdict.count }, verdict.count);
-    return { tag: "summary", title, text: "", urgent, open: () => openItem(null) };
+    return { tag: "summary", of: null, title, text: "", urgent, open: () => openItem(null) };
   }
   const { title, content: text } = saidIn(useSettings().language, notification);
-  return { tag: thread ?? id, title, text, urgent, open: () => openItem({ id, link }) };
+  return { tag: thread ?? id, of: id, title, text, urgent, open: () => openItem({ id, link }) };
 }
