@@ -25,13 +25,11 @@ class Prune:
 @dataclass(frozen=True, slots=True)
 class ClearExpired:
     """Make the content empty of at most `limit` notifications that expired at or before `before`, the longest
-    expired first. Their postings stay. A thread whose newest entry that was falls back to the one before it that is
-    still shown; who is the newest of one in another room than `rooms` is left. Result: how many were cleared.
+    expired first. Their postings stay. Result: how many were cleared.
     """
 
     before: datetime
     limit: int
-    rooms: tuple[str, ...] = ()
 
 
 Chore = Prune | ClearExpired

@@ -18,15 +18,10 @@ class OldRooms:
 
 
 class Retention(Protocol):
-    """Reads for the pruning job. What it finds goes by `Prune` and `ClearExpired`, through the log."""
+    """Reads for the pruning job. What it finds it drops by `Prune`, through the log."""
 
     async def old_rooms(self, before: datetime, after: str, limit: int) -> OldRooms:
         """Look at the next `limit` rooms by name behind `after`, for postings older than `before`.
 
         Costs a step into the primary key for each room looked at. Raises `Unavailable`.
-        """
-
-    async def expired_threads(self, before: datetime, limit: int) -> tuple[str, ...]:
-        """The rooms in which one of the next `limit` to be emptied is the newest entry of its thread: for each
-        notification all or none of them, not many more than `MAX_ROOMS`. Raises `Unavailable`.
         """

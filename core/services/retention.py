@@ -48,9 +48,7 @@ class RetentionService:
     async def _clear(self) -> None:
         cleared = BATCH
         while cleared == BATCH:
-            now = clock.now()
-            rooms = await self._retention.expired_threads(now, BATCH)
-            cleared = await self._do(ClearExpired(now, BATCH, rooms)) or 0
+            cleared = await self._do(ClearExpired(clock.now(), BATCH)) or 0
             self.cleared += cleared
 
     async def _prune(self, before: datetime) -> None:

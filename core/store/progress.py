@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from core.domain.errors import DomainError
 from core.domain.handovers import Handover
 from core.domain.notifications import Draft, Head
-from core.domain.retention import ClearExpired, Prune
+from core.domain.retention import Prune
 from core.ports.log import Appended, Unit
 from core.store.done import Moves
 
@@ -39,11 +39,8 @@ class Progress:
             yield from told.settles_in
         for move in self.moves:
             yield from move.rooms
-        match self.unit.chore:
-            case Prune(room=room):
-                yield room
-            case ClearExpired(rooms=rooms):
-                yield from rooms
+        if isinstance(self.unit.chore, Prune):
+            yield self.unit.chore.room
 
     @property
     def appends(self) -> bool:

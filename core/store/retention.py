@@ -4,14 +4,13 @@ Both come last in a group's transaction, under the heads' locks, and wait for no
 one of those heads. What another transaction holds is left for the next time.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
 
-from sqlalchemy import Connection, Select, delete, func, select, text, tuple_
+from sqlalchemy import Connection, delete, func, select, text, tuple_
 
-from core.domain.notifications import MAX_ROOMS
 from core.domain.retention import Chore, ClearExpired, Prune
 from core.ports.retention import OldRooms
 from core.store import tables
@@ -19,7 +18,6 @@ from core.store.contents import clear_contents
 from core.store.database import Database
 from core.store.dialects import among
 from core.store.progress import LockedHead
-from core.store.threads import fall_back_from_expired, newest_of_threads
 
 _room = tables.room.c
 _posting = tables.posting.c
@@ -40,10 +38,6 @@ class SqlRetention:
     async def old_rooms(self, before: datetime, after: str, limit: int) -> OldRooms:
         return await self._database.read(partial(_old_rooms, before=before, after=after, limit=limit))
 
-    async def expired_threads(self, before: datetime, limit: int) -> tuple[str, ...]:
-        work = partial(_expired_threads, before=before, limit=limit)
-        return await self._database.read(work, snapshot=True)
-
 
 def _old_rooms(connection: Connection, before: datetime, after: str, limit: int) -> OldRooms:
     """The page's end first: then the walk is as long as the page, however few of its rooms have something old."""
@@ -62,18 +56,14 @@ def _old_rooms(connection: Connection, before: datetime, after: str, limit: int)
 
 
 def do_chore(connection: Connection, chore: Chore, heads: Mapping[str, LockedHead]) -> object:
-    _by_index(connection)
+    if connection.dialect.name == "postgresql":
+        # Without statistics, as after a restore, it would read all postings to find the few of some notifications.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
     match chore:
         case Prune():
             return _prune(connection, chore, heads[chore.room])
         case ClearExpired():
-            return _clear_expired(connection, chore, heads)
-
-
-def _by_index(connection: Connection) -> None:
-    """Without statistics, as after a restore, PostgreSQL would read all postings to find the few of some notifications."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL enable_seqscan = off"))
+            return _clear_expired(connection, chore)
 
 
 def _prune(connection: Connection, chore: Prune, head: LockedHead) -> int | None:
@@ -143,46 +133,23 @@ def _drop_intervals(connection: Connection, room: str, floor: int, limit: int) -
     connection.execute(delete(tables.membership).where(tuple_(*key).in_(ended)))
 
 
-def _clear_expired(connection: Connection, chore: ClearExpired, rooms: Container[str]) -> int:
-    held = connection.execute(
-        _next_expired(connection, chore.before, chore.limit).with_for_update(skip_locked=True)
-    )
-    ids = set(held.scalars())
-    if not ids:
-        return 0
-    newest = newest_of_threads(connection, ids)
-    ids.difference_update(row.notification_id for row in newest if row.room not in rooms)
-    fall_back_from_expired(connection, [row for row in newest if row.notification_id in ids])
-    clear_contents(connection, list(ids))
-    return len(ids)
-
-
-def _next_expired(connection: Connection, before: datetime, limit: int) -> Select[str]:
+def _clear_expired(connection: Connection, chore: ClearExpired) -> int:
     """Nothing that the database does not take for expired as well: the clock of one of several servers may be ahead, and
     what was emptied stays empty for all of them.
     """
-    expired = [_notification.expires_at <= before]
+    expired = [_notification.expires_at <= chore.before]
     if connection.dialect.name == "postgresql":
         expired.append(_notification.expires_at <= func.now())
-    return (
-        select(_notification.id)
-        .where(*expired, _HAS_CONTENT)
-        .order_by(_notification.expires_at, _notification.id)
-        .limit(limit)
+    ids = (
+        connection.execute(
+            select(_notification.id)
+            .where(*expired, _HAS_CONTENT)
+            .order_by(_notification.expires_at)
+            .limit(chore.limit)
+            .with_for_update(skip_locked=True)
+        )
+        .scalars()
+        .all()
     )
-
-
-def _expired_threads(connection: Connection, before: datetime, limit: int) -> tuple[str, ...]:
-    _by_index(connection)
-    ids = connection.execute(_next_expired(connection, before, limit)).scalars().all()
-    if not ids:
-        return ()
-    rooms: dict[str, set[str]] = {}
-    for row in newest_of_threads(connection, ids):
-        rooms.setdefault(row.notification_id, set()).add(row.room)
-    found: set[str] = set()
-    for id_ in ids:
-        found |= rooms.get(id_, set())
-        if len(found) >= MAX_ROOMS:
-            break
-    return tuple(sorted(found))
+    clear_contents(connection, ids)
+    return len(ids)

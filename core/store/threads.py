@@ -1,19 +1,17 @@
 """Threads: for each room, the newest entry of each, whether it is open, and who settled it.
 
 All three follow from the log: the newest notification that is not retracted opens or settles its thread, and so does
-the first settle posting after it. When it has expired, the one before it takes its place as soon as the pruning job
-comes by; what it settled stays settled, for it was not taken back.
+the first settle posting after it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from core.domain.notifications import Actor, Draft, Kind, Posting
 from core.store import tables
 from core.store.dialects import Insert, among, insert_on
-from core.store.due import is_shown
 from core.store.prepared import Prepared
 from core.store.rows import AnyRow, amendment_from_json
 
@@ -77,7 +75,7 @@ def save_threads(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
 
 
 def fall_back(connection: Connection, retracted: Sequence[Draft]) -> None:
-    """Give threads whose newest entry was retracted the one before it that is shown; without one, they are gone.
+    """Give threads whose newest entry was retracted the one before it that was not; without one, they are gone.
 
     Comes when the group's postings and threads are written. Looks only at rooms that the retractions are posted to:
     their heads are held.
@@ -92,50 +90,23 @@ def fall_back(connection: Connection, retracted: Sequence[Draft]) -> None:
         )
     ).all()
     for room, thread in fallen:
-        _uncover(connection, room, thread)
-
-
-def newest_of_threads(connection: Connection, notification_ids: Iterable[str]) -> Sequence[AnyRow]:
-    """Where the notifications are the newest entry of their thread: `room`, `thread` and `notification_id`."""
-    return connection.execute(
-        select(_thread.room, _thread.thread, _thread.notification_id)
-        .select_from(tables.posting)
-        .join(
-            tables.room_thread,
-            and_(
-                _thread.room == _posting.room,
-                _thread.thread == _posting.thread,
-                _thread.last_offset == _posting.offset,
-            ),
+        here = (_thread.room == room, _thread.thread == thread)
+        newest = _newest_standing(connection, room, thread)
+        if newest is None:
+            connection.execute(delete(tables.room_thread).where(*here))
+            continue
+        open_, by = _settled(connection, room, thread, newest)
+        connection.execute(
+            update(tables.room_thread)
+            .where(*here)
+            .values(
+                last_offset=newest.offset,
+                notification_id=newest.notification_id,
+                open=open_,
+                settled_by_id=by.id if by else None,
+                settled_by_name=by.name if by else None,
+            )
         )
-        .where(among(connection, _posting.notification_id, notification_ids))
-    ).all()
-
-
-def fall_back_from_expired(connection: Connection, newest: Sequence[AnyRow]) -> None:
-    """The same where these newest entries have expired, in rooms whose heads are held."""
-    for row in newest:
-        _uncover(connection, row.room, row.thread)
-
-
-def _uncover(connection: Connection, room: str, thread: str) -> None:
-    here = (_thread.room == room, _thread.thread == thread)
-    newest = _newest_standing(connection, room, thread)
-    if newest is None:
-        connection.execute(delete(tables.room_thread).where(*here))
-        return
-    open_, by = _settled(connection, room, thread, newest)
-    connection.execute(
-        update(tables.room_thread)
-        .where(*here)
-        .values(
-            last_offset=newest.offset,
-            notification_id=newest.notification_id,
-            open=open_,
-            settled_by_id=by.id if by else None,
-            settled_by_name=by.name if by else None,
-        )
-    )
 
 
 def _newest_standing(connection: Connection, room: str, thread: str) -> AnyRow | None:
@@ -149,34 +120,24 @@ def _newest_standing(connection: Connection, room: str, thread: str) -> AnyRow |
         )
         .join(tables.notification, _notification.id == _posting.notification_id)
         .where(_posting.room == room, _posting.thread == thread, _posting.kind == Kind.NOTIFICATION.value)
-        .where(is_shown())
+        .where(_notification.retracted_at.is_(None))
         .order_by(_posting.offset.desc())
         .limit(1)
     ).one_or_none()
 
 
 def _settled(connection: Connection, room: str, thread: str, newest: AnyRow) -> tuple[bool, Actor | None]:
-    """Whether the thread is open with this newest entry, and who settled it: behind it stands only what has expired."""
+    """Whether the thread is open with this newest entry, and who settled it."""
     if newest.settles:
-        return False, _actor(newest)
-    expired_settles = and_(
-        _posting.kind == Kind.NOTIFICATION.value, _notification.settles, _notification.retracted_at.is_(None)
-    )
+        return False, None if newest.actor_id is None else Actor(newest.actor_id, newest.actor_name)
     settle = connection.execute(
-        select(_posting.kind, _posting.amendment, _notification.actor_id, _notification.actor_name)
-        .join(tables.notification, _notification.id == _posting.notification_id)
-        .where(_posting.room == room, _posting.thread == thread, _posting.offset > newest.offset)
-        .where(or_(_posting.kind == Kind.SETTLE.value, expired_settles))
+        select(_posting.amendment)
+        .where(_posting.room == room, _posting.thread == thread, _posting.kind == Kind.SETTLE.value)
+        .where(_posting.offset > newest.offset)
         .order_by(_posting.offset)
         .limit(1)
     ).one_or_none()
     if settle is None:
         return True, None
-    if settle.kind == Kind.NOTIFICATION.value:
-        return False, _actor(settle)
     amendment = amendment_from_json(settle.amendment)
     return False, amendment.by if amendment else None
-
-
-def _actor(notification: AnyRow) -> Actor | None:
-    return None if notification.actor_id is None else Actor(notification.actor_id, notification.actor_name)

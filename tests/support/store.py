@@ -136,10 +136,8 @@ async def prune(
     return (await log.commit(chore(change))).results[0]
 
 
-async def clear_expired(
-    log: SqlLog, *, limit: int = 100, before: datetime | None = None, rooms: tuple[str, ...] = ()
-) -> Any:
-    return (await log.commit(chore(ClearExpired(before or clock.now(), limit, rooms)))).results[0]
+async def clear_expired(log: SqlLog, *, limit: int = 100, before: datetime | None = None) -> Any:
+    return (await log.commit(chore(ClearExpired(before or clock.now(), limit)))).results[0]
 
 
 async def publish(log: SqlLog, *rooms: str, **options: Any) -> Appended:

@@ -420,7 +420,7 @@ async def test_what_was_given_more_time_is_not_emptied(log, database):
 
 async def test_what_is_emptied_cannot_be_changed_any_more_but_taken_back_and_settled(log, database):
     emptied = (await publish(log, "global", thread="task:1", expires_at=NOW)).notification.id
-    await clear_expired(log, rooms=("global",))
+    await clear_expired(log)
 
     offsets = [
         (await log.commit(unit(amendment(kind, emptied, "global", thread="task:1", **changes))))
@@ -464,12 +464,11 @@ async def test_expired_content_that_is_being_changed_is_left_for_the_next_time(p
 async def test_nothing_is_found_by_reading_a_whole_table(log, database):
     """On either kind, with PostgreSQL told not to choose by the few rows there are."""
     await post(log, "global", thread="task:1")
-    gone = await publish(log, "global", thread="task:1", expires_at=NOW)
+    gone = await publish(log, "global", expires_at=NOW)
     await log.commit(unit(amendment(Kind.UPDATE, gone.notification.id, "global", title="x")))
     with heard_statements() as heard:
-        retention = SqlRetention(database)
-        await retention.old_rooms(NOW - KEEP, "", 10)
-        await clear_expired(log, rooms=await retention.expired_threads(NOW, 10))
+        await SqlRetention(database).old_rooms(NOW - KEEP, "", 10)
+        await clear_expired(log)
         await prune(log, "global")
     ran = [one for one in heard if one[0].startswith(("SELECT", "UPDATE", "DELETE"))]
     assert len(ran) >= 10

@@ -1,21 +1,15 @@
 """Threads in the log and in the inbox of one person: what opens and settles them, and what a retraction leaves."""
 
-from datetime import timedelta
-
 import asyncpg
 import pytest
 
-from core.domain import clock
 from core.domain.inbox import MAX_THREAD, InboxFilter, InboxItem, Receipt
 from core.domain.notifications import Actor, Kind
-from core.services.retention import RetentionService
 from core.store.inbox import SqlInbox
-from core.store.retention import SqlRetention
 from tests.integration.store.conftest import empty
 from tests.support.plans import rows_read
 from tests.support.store import (
     amendment,
-    clear_expired,
     draft,
     join,
     mark,
@@ -61,11 +55,6 @@ async def settle(log, id_, by, *rooms) -> None:
 async def retract(log, appended) -> None:
     nid = appended.notification.id
     await log.commit(unit(amendment(Kind.RETRACT, nid, *appended.offsets, thread=TASK)))
-
-
-async def expire(log, database) -> None:
-    """What the pruning job does with what has expired."""
-    await RetentionService(log, SqlRetention(database), timedelta(days=1)).turn()
 
 
 async def test_a_settle_says_who_and_the_first_one_stays(inbox, log):
@@ -165,57 +154,6 @@ async def test_retracted_in_the_transaction_that_brings_the_next_one_it_moves_no
     item = await row(inbox)
     assert (item.notification.id, item.rooms, item.thread.count) == (following.notification_id, (TEAM,), 1)
     assert await thread(inbox) == (True, None)
-
-
-async def test_an_expired_newest_entry_gives_way_to_the_one_before_that_is_shown(inbox, log, database):
-    before = await publish(log, TEAM, OTHER, thread=TASK)
-    await publish(log, TEAM, thread=TASK, expires_at=clock.now())
-    await retract(log, await publish(log, TEAM, thread=TASK))
-    await publish(log, TEAM, OTHER, thread=TASK, expires_at=clock.now())
-    assert await row(inbox) is None
-
-    await expire(log, database)
-    item = await row(inbox)
-    assert (item.notification.id, item.rooms, item.thread.count) == (before.notification.id, (OTHER, TEAM), 1)
-    assert await thread(inbox) == (True, None)
-    assert (await inbox.state("1", ROOMS)).unread == 1
-
-
-async def test_what_an_expired_entry_settled_stays_settled_and_what_it_opened_does_not_stay_open(
-    inbox, log, database
-):
-    await publish(log, TEAM, thread=TASK)
-    await publish(log, TEAM, thread=TASK, settles=True, actor=LI, expires_at=clock.now())
-    await expire(log, database)
-    assert await thread(inbox) == (False, LI)
-    await retract(log, await publish(log, TEAM, thread=TASK))
-    assert await thread(inbox) == (False, LI), "also when it comes to light again"
-
-    opened = await publish(log, TEAM, thread=TASK)
-    await settle(log, opened.notification.id, WANG)
-    await publish(log, TEAM, thread=TASK, expires_at=clock.now())
-    await expire(log, database)
-    assert (await row(inbox)).notification.id == opened.notification.id
-    assert await thread(inbox) == (False, WANG)
-
-
-async def test_a_thread_of_which_everything_has_expired_is_gone(inbox, log, database):
-    for _ in range(2):
-        await publish(log, TEAM, thread=TASK, expires_at=clock.now())
-    await expire(log, database)
-    assert await scalar(database, "SELECT count(*) FROM room_thread") == 0
-    assert await row(inbox) is None
-
-
-async def test_an_expired_newest_entry_is_left_where_its_rooms_are_not_held(inbox, log, database):
-    before = await publish(log, TEAM, thread=TASK)
-    await publish(log, TEAM, OTHER, thread=TASK, expires_at=clock.now())
-    await publish(log, TEAM, expires_at=clock.now())
-
-    assert await clear_expired(log, rooms=(TEAM,)) == 1, "the one that is of no thread"
-    assert await scalar(database, "SELECT count(*) FROM notification WHERE title = ''") == 1
-    assert await clear_expired(log, rooms=(TEAM, OTHER)) == 1
-    assert (await row(inbox)).notification.id == before.notification.id
 
 
 async def test_a_thread_goes_when_the_newest_that_stands_is_pruned(inbox, log, database):
