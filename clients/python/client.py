@@ -137,6 +137,8 @@ class NotificationClient:
             raise SessionEndedError(end.reason)
         if end.failure is not None:
             self._count_failure(end.failure)
+        if end.retry_ms is not None:  # the server was reached, and wants them back
+            self._attempt = 0
         if self._attempt >= self._retry.tries:
             log.warning("🔔 [WS] 已达到最大重连次数")
             await self._become("offline")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection, select, tuple_, update
+from sqlalchemy import ClauseElement, Connection, String, select, tuple_, update
 
 from core.domain.errors import Conflict, Unavailable
 from core.domain.notifications import Draft, Kind, Notification, Posting
@@ -23,7 +23,9 @@ def _where_key_is_free(statement: Insert) -> Insert:
 
 
 def _insert_all(dialect: str) -> ClauseElement:
-    every = select(rows_table(dialect, "every", _COLUMNS))
+    # As many parameters are cast, and a cast to a length cuts off what is longer instead of refusing it.
+    types = {name: String() if isinstance(type_, String) else type_ for name, type_ in _COLUMNS.items()}
+    every = select(rows_table(dialect, "every", types))
     statement = insert_on(dialect, tables.notification).from_select(list(_COLUMNS), every)
     return _where_key_is_free(statement).returning(tables.notification.c.id)
 

@@ -137,6 +137,7 @@ export class Link {
     if (end.failure && this.#keepsFailing(end.failure.event)) {
       return this.#rest({ state: "offline", reason: end.reason });
     }
+    if (end.retryMs !== null) this.#attempt = 0; // the server was reached, and wants them back
     if (this.#attempt >= this.#retry.tries) return this.#rest({ state: "offline", reason: end.reason });
     const delay_ms = end.retryMs ?? delayMs(this.#retry, this.#attempt, Math.random());
     this.#attempt += 1;

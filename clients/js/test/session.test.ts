@@ -158,6 +158,19 @@ test("what was applied is acknowledged, at the latest when the session ends", as
   expect(heardOf(visit, "ack")).toEqual([["ack", { epoch: "e1", position: { a: 11 } }]]);
 });
 
+test("as long as the server says when to come back, no try is used up", async () => {
+  io.removeAllListeners("connection");
+  io.on("connection", (socket) => {
+    socket.emit("session", { state: "ending", reason: "too_many_sessions", retry: true, retry_ms: 1 });
+  });
+  let waiting = next("state", ({ state }) => state === "waiting");
+  client.start();
+  for (let times = 1; times <= 12; times += 1) {
+    expect(await waiting).toMatchObject({ attempt: 1, delay_ms: 1 });
+    waiting = next("state", ({ state }) => state === "waiting" || state === "offline");
+  }
+});
+
 test("another epoch in a pong ends the session", async () => {
   await live();
   answers["ping"] = () => ({ ...base, epoch: "e2", type: "pong", inbox_version: 1 });

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from core.domain import clock
 from core.domain.errors import Conflict
 from core.domain.membership import FOREVER
 from core.domain.notifications import Head, Kind, Level
-from core.ports.log import Unit
+from core.ports.log import Appended, Unit
 from core.store import tables
 from tests.support.store import (
     amendment,
@@ -241,6 +242,17 @@ async def test_doubles_and_conflicts_of_a_key_inside_one_group_are_told_apart(lo
     assert isinstance(conflict, Conflict)
     assert (plain.offsets, last.offsets) == ({"user:1": 1}, {"user:1": 3})
     assert await scalar(database, "SELECT count(*) FROM notification") == 4
+
+
+async def test_keys_that_are_too_long_are_not_cut_to_the_same(log, url):
+    """The schemas refuse them. If they did not, PostgreSQL would; SQLite stores both."""
+    async with gathering(log, url):
+        waiting = asyncio.gather(
+            *(publish(log, "user:1", key=f"{'x' * 200}{end}") for end in "ab"), return_exceptions=True
+        )
+        await asyncio.sleep(0)
+    outcomes = await waiting
+    assert {type(outcome) for outcome in outcomes} in ({Appended}, {DBAPIError})
 
 
 async def test_servers_that_race_for_a_key_store_one_notification(logs, database):

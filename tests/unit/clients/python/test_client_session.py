@@ -469,6 +469,16 @@ async def test_a_session_that_ends_says_when_to_come_back(peer, start, record):
     await peer.connected()
 
 
+async def test_as_long_as_the_server_says_when_to_come_back_no_try_is_used_up(peer, start, record):
+    start()
+    too_many = {"state": "ending", "reason": "too_many_sessions", "retry": True, "retry_ms": 1}
+    for _ in range(12):
+        await (await peer.connected()).emit("session", too_many)
+        assert (await record.next("state", state="waiting"))["attempt"] == 1
+    await (await peer.connected()).begin({"user:1": 0})
+    await record.next("state", state="live")
+
+
 async def test_a_session_that_ends_for_good_ends_the_client(peer, start):
     run = start()
     link = await peer.connected()
