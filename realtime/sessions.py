@@ -47,8 +47,8 @@ class Sessions:
 
     def has_too_many(self, user_id: str) -> bool:
         """Whether the person has more sessions here than one may have."""
-        mine = self._by_user.get(user_id, ())
-        return len(mine) > self._max_per_user < sum(not session.ended for session in mine)
+        mine, most = self._by_user.get(user_id, ()), self._max_per_user
+        return len(mine) > most and sum(not session.ended for session in mine) > most
 
     async def wait_empty(self) -> None:
         """Return when there is no session."""
