@@ -3,14 +3,13 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.support.browser import Faults, accessible, log_in, screenshot
+from tests.support.browser import Faults, accessible, log_in
 from tests.support.processes import ServerProcess
 
 
 async def test_the_page_loads_without_a_fault_and_asks_who_one_is(page: Page, sqlite_server: ServerProcess):
     await expect(page).to_have_url(f"{sqlite_server.url}/login")
     await expect(page.get_by_role("button", name="Log in")).to_be_visible()
-    await screenshot(page, "login")
 
 
 async def test_the_login_is_accessible(page: Page):
