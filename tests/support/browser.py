@@ -90,9 +90,14 @@ async def log_in(page: Page, username: str) -> None:
     await expect(page).not_to_have_url(re.compile("/login"))
 
 
+async def at_rest(page: Page) -> None:
+    """Wait until nothing moves any more, and colours are what they will be."""
+    await page.evaluate(_MOTION_ENDS)
+
+
 async def accessible(page: Page) -> None:
     """Fails with a list of what axe-core finds against WCAG 2.2 AA on the page as it is, once nothing moves any more."""
-    await page.evaluate(_MOTION_ENDS)
+    await at_rest(page)
     if not await page.evaluate("() => 'axe' in window"):
         await page.evaluate(_axe_source())
     options = {"runOnly": {"type": "tag", "values": _RULES}, "resultTypes": ["violations"]}
