@@ -58,7 +58,10 @@ def serve() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the present data model; safe to run again, and from several servers at once."""
-    _run(migrate_database(_settings()))
+    settings = _settings()
+    before, present = _run(migrate_database(settings))
+    came = "already there" if before == present else f"brought up from {before}" if before else "new"
+    typer.echo(f"Data model {present}, {came}: {settings.database_shown}")
 
 
 @cli.command()
@@ -110,7 +113,9 @@ def backup(
     """Write the SQLite database to one file, also while servers run."""
     settings = _settings()
     if not settings.uses_sqlite:
-        _fail(f'PostgreSQL has a tool of its own: pg_dump --format=custom --file={path} "$DATABASE_URL".')
+        _fail(
+            f'PostgreSQL has a tool of its own: pg_dump --format=custom --file={path} "${{DATABASE_URL:?}}".'
+        )
     back_up_database(settings, path, overwrite=force)
     typer.echo(f"The database is in {path}.")
 
@@ -121,8 +126,8 @@ def restore(path: Path) -> None:
     settings = _settings()
     if not settings.uses_sqlite:
         _fail(
-            "PostgreSQL has a tool of its own: stop the servers,"
-            f' pg_restore --clean --if-exists --single-transaction --dbname="$DATABASE_URL" {path},'
+            "PostgreSQL has a tool of its own: stop the servers, let DATABASE_URL name a new, empty database,"
+            f' pg_restore --single-transaction --dbname="${{DATABASE_URL:?}}" {path},'
             " then python -m server epoch --new."
         )
     epoch = _run(restore_database(settings, path))
@@ -134,7 +139,10 @@ def epoch(
     *, new: Annotated[bool, typer.Option("--new", help="Begin a new one: every client starts anew.")] = False
 ) -> None:
     """Print the id of this life of the log; a new one is part of every restore of PostgreSQL."""
-    typer.echo(_run(present_epoch(_settings(), new=new)))
+    settings = _settings()
+    typer.echo(_run(present_epoch(settings, new=new)))
+    if new:
+        typer.echo(f"A new epoch has begun in {settings.database_shown}", err=True)
 
 
 @cli.command(

@@ -104,10 +104,10 @@ def _make_folder(settings: Settings) -> None:
         raise Unavailable(f"The database {path} cannot be made: {os.strerror(error.errno or 0)}.") from error
 
 
-async def migrate_database(settings: Settings) -> None:
-    """Bring the database to the present data model, however long it takes."""
+async def migrate_database(settings: Settings) -> tuple[str | None, str | None]:
+    """Bring the database to the present data model, however long it takes. Returns the revisions before and after."""
     async with opened_database(settings, statement_timeout_s=None) as database:
-        await migrate(database)
+        return await migrate(database)
 
 
 @asynccontextmanager

@@ -50,6 +50,11 @@ class Port:
         server: Any = self._site._server  # noqa: SLF001 - aiohttp has no other way to the sockets of a site
         self._kept = [socket.socket(fileno=os.dup(listening.fileno())) for listening in server.sockets]
 
+    @property
+    def number(self) -> int:
+        """What it came to, where any free one was asked for."""
+        return int(self._kept[0].getsockname()[1])
+
     async def close(self) -> None:
         """Listen no more, and return when everybody who was connected could send their request.
 

@@ -45,7 +45,12 @@ async def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_GC_THRESHOLDS)
-            _logger.info("🚀 [Startup] 服务已启动: http://%s:%d", _shown_host(settings.host), settings.port)
+            _logger.info(
+                "🚀 [Startup] 服务已启动: http://%s:%d",
+                _shown_host(settings.host),
+                port.number,
+                extra={"database": settings.database_shown},
+            )
             await stop.wait()
             _logger.info("🛑 [Shutdown] 正在停止")
             end_hard_later()

@@ -23,7 +23,7 @@ from realtime.packets import MAX_ATTACHMENTS
 from realtime.sessions import MAX_PER_USER
 from server.issuers import read_issuers
 from server.sources import Source, read_sources
-from server.urls import is_loopback, split_url
+from server.urls import is_loopback, shown_url, split_url
 from server.web_client import INDEX
 
 MIN_SECRET_BYTES = 32
@@ -84,6 +84,13 @@ class Settings:
     @property
     def uses_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
+
+    @property
+    def database_shown(self) -> str:
+        """Which database it is, for people: without the password, and with the whole path."""
+        return (
+            f"sqlite:///{self.sqlite_path.absolute()}" if self.uses_sqlite else shown_url(self.database_url)
+        )
 
     @property
     def sqlite_path(self) -> Path:

@@ -16,6 +16,13 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
+def shown_url(url: str) -> str:
+    """The URL without its password and its parameters, which may hold one."""
+    parts = split_url(url)
+    user = f"{parts.username}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def check_https(url: str, why: str) -> None:
     """Raises `ValidationError` for a URL that is neither https nor of this machine."""
     parts = split_url(url)

@@ -52,13 +52,18 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection) -> tuple[str | None, str | None]:
     if connection.dialect.name == "postgresql":
         # Several servers may start at once; the second waits here and then finds nothing left to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    before = current_revision(connection)
     command.upgrade(config(connection), "head")
+    return before, current_revision(connection)
 
 
-async def migrate(database: Database) -> None:
-    """Bring the database to the present data model. Safe to run from several servers at once."""
-    await database.write(_upgrade)
+async def migrate(database: Database) -> tuple[str | None, str | None]:
+    """Bring the database to the present data model. Safe to run from several servers at once.
+
+    Returns the revisions before and after; None without tables.
+    """
+    return await database.write(_upgrade)

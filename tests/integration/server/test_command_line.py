@@ -1,5 +1,6 @@
 """The operator's commands, as they are typed: what they print, where, and their exit codes."""
 
+import re
 import sqlite3
 import stat
 import sys
@@ -265,10 +266,12 @@ def test_a_password_that_is_no_text_is_refused(run, path):
     assert rows(path, 'SELECT username FROM "user"') == []
 
 
-def test_migrating_again_changes_nothing(run, path):
-    assert run("migrate").returncode == 0
+def test_migrating_says_where_it_was_and_again_changes_nothing(run, path):
+    said = run("migrate")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert re.fullmatch(rf"Data model \d{{4}}, new: sqlite:///{path}\n", said.stdout)
     before = rows(path, "SELECT sql FROM sqlite_master ORDER BY name")
-    assert run("migrate").returncode == 0
+    assert run("migrate").stdout == said.stdout.replace("new", "already there")
     assert rows(path, "SELECT sql FROM sqlite_master ORDER BY name") == before
 
 

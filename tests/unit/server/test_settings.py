@@ -267,3 +267,16 @@ def test_the_hosts_of_origins_and_of_the_platform_are_allowed_beside_the_given_o
         "notify-1234.herokuapp.com",
     )
     assert settings.cors_origins == ("https://app.example:8443", "http://[::1]:5173")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgres://notify:secret@db:5432/n?options=x&sslmode=require", "postgres://notify@db:5432/n"),
+        ("postgresql://db/n", "postgresql://db/n"),
+        ("sqlite:////srv/log.db", "sqlite:////srv/log.db"),
+        ("sqlite:///var/log.db", "sqlite:///{here}/var/log.db"),
+    ],
+)
+def test_the_database_is_shown_by_its_place_and_without_its_password(read, tmp_path, url, shown):
+    assert read(SECRET_KEY=SECRET, DATABASE_URL=url).database_shown == shown.format(here=tmp_path)
