@@ -15,6 +15,7 @@ from tests.support.processes import ROOT, environment
 README = (ROOT / "README.md").read_text()
 HTTP = (ROOT / "docs" / "http.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+MONITORING = (ROOT / "docs" / "monitoring.md").read_text()
 
 
 @pytest.fixture
@@ -110,3 +111,28 @@ def test_every_code_in_the_http_guide_is_one_of_ours():
 
     assert len(codes) > 10
     assert [code for code in sorted(codes) if f'"{code}"' not in sources] == []
+
+
+def test_every_metric_is_in_the_monitoring_guide_and_named_as_it_is_scraped():
+    measured = "".join((ROOT / "server" / name).read_text() for name in ("readings.py", "metrics.py"))
+    kinds = re.findall(r'(counter|gauge|Counter|Histogram)\W+"(notify_\w+)"', measured)
+    scraped = {name + "_total" * (kind.lower() == "counter") for kind, name in kinds}
+    said = {
+        path: set(re.findall(r"`(notify_\w+)`", path.read_text())) for path in (ROOT / "docs").glob("*.md")
+    }
+
+    assert len(scraped) > 20
+    assert said[ROOT / "docs" / "monitoring.md"] == scraped
+    assert {path.name: names - scraped for path, names in said.items() if names - scraped} == {}
+
+
+def test_every_line_in_the_monitoring_guide_is_logged():
+    logs = MONITORING.partition("## Logs")[2].partition("## Exit codes")[0]
+    rows = re.findall(r"^\| (`.+?) \|", logs, re.MULTILINE)
+    spans = re.findall(r"`(.+?)`", "\n".join(rows))
+    parts = [part.strip() for span in spans for part in re.findall(r"[\w ]{3,}", span)]
+    folders = ("api", "core", "realtime", "server")
+    sources = "".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+    assert len(parts) > 30
+    assert [part for part in parts if part not in sources] == []
