@@ -6,7 +6,7 @@ import { type ConnectionState, Link } from "./link.js";
 import type { Keeper, SessionEvents } from "./session.js";
 import { ClientState, type Change, type Standing } from "./state.js";
 import { FencedError, Store } from "./store.js";
-import { Hearing, Line, type Message, type Relayed, Roster, type Said, type Toast } from "./tabs.js";
+import { Hearing, Line, type Message, nameOf, type Relayed, Roster, type Said, type Toast } from "./tabs.js";
 import type { TokenFunction, TokenSource } from "./tokens.js";
 import type { Heartbeat } from "./upkeep.js";
 import type { Notification } from "./wire.js";
@@ -57,6 +57,8 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #election: Election | null = null;
   #term: Term | null = null;
   #seen: ClientState | null = null;
+  /** The last event that was heard here, or told to the others. */
+  #last = "";
   #state: ConnectionState = { state: "connecting", attempt: 0 };
   #heartbeat: Heartbeat | null = null;
   #replaying = true;
@@ -153,7 +155,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
     this.#term = { fence, number: 0, link };
     this.#line?.say({ kind: "sign", fence });
     this.#inform("leading", true);
-    this.#stand(state.standing());
+    this.#stand(state.standing(), false);
     try {
       await link.run();
     } catch (error) {
@@ -216,7 +218,9 @@ export class NotificationClient extends Emitter<ClientEvents> {
     const term = this.#term;
     if (!term) return;
     term.number += 1;
-    this.#line?.say(message({ fence: term.fence, number: term.number }));
+    const said = message({ fence: term.fence, number: term.number });
+    if (said.kind === "event") this.#last = nameOf(said);
+    this.#line?.say(said);
   }
 
   #hear(message: Message): void {
@@ -250,10 +254,13 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #follow(message: Extract<Message, Said>): void {
     if (message.kind === "snapshot" && message.to === this.#tab) {
       if (!this.#hearing.catchUp(message)) return;
+      const { state, standing, heartbeat, last } = message.snapshot;
+      const missed = last !== this.#last;
+      this.#last = last;
       this.#queue(() => {
-        this.#stand(message.snapshot.standing);
-        this.#become(message.snapshot.state);
-        if (message.snapshot.heartbeat) this.#inform("heartbeat", message.snapshot.heartbeat);
+        this.#stand(standing, missed);
+        this.#become(state);
+        if (heartbeat) this.#inform("heartbeat", heartbeat);
       });
       return;
     }
@@ -261,7 +268,10 @@ export class NotificationClient extends Emitter<ClientEvents> {
     if (heard !== "past") this.#election?.heard();
     if (heard === "missed") this.#sayHere(true);
     if (heard !== "next") return;
-    if (message.kind === "event") this.#queue(() => this.#receive(message.relayed));
+    if (message.kind === "event") {
+      this.#last = nameOf(message);
+      this.#queue(() => this.#receive(message.relayed));
+    }
     if (message.kind === "state") this.#queue(() => this.#become(message.state));
     if (message.kind === "toast" && message.to === this.#tab) {
       this.#queue(() => this.#inform("toast", message.toast));
@@ -275,15 +285,15 @@ export class NotificationClient extends Emitter<ClientEvents> {
     });
   }
 
-  /** Another tab is there, or this one leads now. Behind it: events went by unheard, so the inbox is to be read. */
-  #stand(standing: Standing): void {
+  /** Another tab is there, or this one leads now. When events went by unheard, the inbox is to be read. */
+  #stand(standing: Standing, missed: boolean): void {
     const seen = this.#seen;
     if (standing.epoch === null) return;
     const change = { epoch: standing.epoch, position: standing.position };
     if (!seen) {
       this.#seen = this.store.loadState();
       this.#seen.record(change);
-    } else if (isBehind(seen.standing(), standing)) {
+    } else if (missed || isBehind(seen.standing(), standing)) {
       seen.record(change);
       this.#inform("stale", { version: null });
     }
@@ -292,7 +302,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   /** Tell a tab that came late how things are. */
   #sayHow(to: string): void {
     const standing = this.standing;
-    const snapshot = { state: this.#state, standing, heartbeat: this.#heartbeat };
+    const snapshot = { state: this.#state, standing, heartbeat: this.#heartbeat, last: this.#last };
     this.#say((said) => ({ kind: "snapshot", to, snapshot, ...said }));
   }
 
