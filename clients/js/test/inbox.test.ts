@@ -13,6 +13,7 @@ import {
   NotificationClient,
   type Summary,
 } from "../src/index.js";
+import { ClientState, type Standing } from "../src/state.js";
 
 type Answer = [status: number, body: unknown];
 
@@ -149,6 +150,31 @@ test("a mark that cannot be sent is kept in the storage", async () => {
   await tried;
   expect(inbox.view.pending).toBe(1);
   expect(Object.keys(JSON.parse(storage.getItem(marksKey()) ?? "[]") as object[])).toHaveLength(1);
+});
+
+test.each<[string, Standing, object]>([
+  ["behind", { epoch: "e1", position: { "user:1": 1, global: 7 } }, { "user:1": 2, global: 7 }],
+  ["ahead", { epoch: "e1", position: { "user:1": 5 } }, { "user:1": 5 }],
+  ["unknown", { epoch: null, position: {} }, { "user:1": 2 }],
+  ["of another epoch", { epoch: "e0", position: { "user:1": 9 } }, { "user:1": 2 }],
+])("all that is on the screen is read with the rest, the position being %s", async (_, standing, through) => {
+  client.store.saveState(new ClientState(standing), 1);
+  await inbox.open();
+  inbox.hold("read", null, 60_000);
+  expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, false]);
+  expect(JSON.parse(storage.getItem(marksKey()) ?? "")).toMatchObject([{ through, epoch: "e1" }]);
+  await client.hear("notification", arrival("6", null));
+  expect(inbox.view.rows[0]?.unread).toBe(true);
+});
+
+test("once the log has begun another epoch, what was on the screen counts no more", async () => {
+  await inbox.open();
+  client.store.saveState(new ClientState({ epoch: "e2", position: { "user:1": 1 } }), 1);
+  routes["GET inbox"] = unavailable;
+  await client.hear("session", { ...syncing, epoch: "e2", recovered: { "user:1": false } });
+  inbox.hold("read", null, 60_000);
+  const through = { "user:1": 1 };
+  expect(JSON.parse(storage.getItem(marksKey()) ?? "")).toMatchObject([{ through, epoch: "e2" }]);
 });
 
 function marksKey(): string {
