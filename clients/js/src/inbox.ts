@@ -303,6 +303,7 @@ export class Inbox extends Emitter<InboxEvents> {
     const belongs = matches(item, this.#filter);
     if (belongs === null) this.#hidden += 1;
     if (belongs) this.#list.put(item);
+    else this.#list.leaveOut(item);
     this.#changed();
     // Whether a posting settles its thread, only the server's list says.
     this.#outdated ||= item.thread !== null;
@@ -396,13 +397,16 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Show no longer what the server shows to nobody any more; what a thread is without it, only the server's list says. */
   #expire(): void {
-    const expired = this.#list.expired(Date.now() + (this.#clockAheadMs ?? 0));
+    const now = Date.now() + (this.#clockAheadMs ?? 0);
+    const expired = this.#list.expired(now);
+    const elsewhere = this.#list.expiredElsewhere(now);
+    this.#outdated ||= elsewhere; // what was behind it in its thread may belong here
     for (const item of expired) {
       const thread = this.#list.thread(item.thread?.key ?? null);
       for (const { id } of thread[0]?.id === item.id ? thread : [item]) this.#list.delete(id);
       this.#outdated ||= item.thread !== null;
     }
-    if (expired.length > 0) this.#recount.soon();
+    if (expired.length > 0 || elsewhere) this.#recount.soon();
     this.#changed();
   }
 

@@ -561,6 +561,30 @@ test("what expires goes by the server's clock, and is not counted", async () => 
   expect(keys()).toEqual(["4", "2", "1"]);
 });
 
+test("what the filter keeps out is counted until it expires, each at its time", async () => {
+  const now = Date.now();
+  await client.hear("session", { ...syncing, server_time: now });
+  await inbox.open({ type: "other" });
+  const unseen = async (number: number) => {
+    routes["GET inbox/counts"] = [200, { ...counts, unseen: number }];
+    await view(({ counts: known }) => known?.unseen === number);
+  };
+  await client.hear("notification", { ...arrival("4", null), expires_at: at(now + 1600) });
+  await client.hear("notification", { ...arrival("3", null), expires_at: at(now + 800) });
+  for (const number of [4, 3, 2]) await unseen(number);
+  expect(keys()).toEqual([]);
+});
+
+test("what was in another list is counted until it expires", async () => {
+  await client.hear("session", { ...syncing, server_time: Date.now() });
+  routes["GET inbox"] = [200, { ...page, items: [{ ...item("2"), expires_at: at(Date.now() + 300) }] }];
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: [] }];
+  await inbox.open({ archived: true });
+  routes["GET inbox/counts"] = [200, { ...counts, unseen: 1 }];
+  await view(({ counts: known }) => known?.unseen === 1);
+});
+
 test("until the server's clock is known nothing expires, and every heartbeat tells it", async () => {
   const [deviceMs, serverMs] = [Date.now(), Date.now() - 600_000];
   const items = [{ ...item("2"), expires_at: at(serverMs + 60_000) }, item("1")];
