@@ -11,6 +11,8 @@ import type { TokenFunction, TokenSource } from "./tokens.js";
 import type { Heartbeat } from "./upkeep.js";
 import type { Notification } from "./wire.js";
 
+const HIDDEN_WAIT_MS = 400;
+
 export interface ClientEvents extends SessionEvents {
   state: ConnectionState;
   /** To be shown, and to be heard, here and in no other tab; never for what the person did themselves. */
@@ -197,10 +199,22 @@ export class NotificationClient extends Emitter<ClientEvents> {
   }
 
   #toast(notification: Notification): void {
-    if (notification.actor?.id === this.userId || !this.store.claimToast(notification.id)) return;
+    if (notification.actor?.id === this.userId) return;
+    const toast = { notification, replayed: this.#replaying };
+    if (this.#election || this.environment.visible()) {
+      this.#raise(toast);
+      return;
+    }
+    // Each tab has a connection of its own, and does not know the others: a visible one goes first.
+    setTimeout(() => {
+      if (!this.#over.signal.aborted) this.#raise(toast);
+    }, HIDDEN_WAIT_MS);
+  }
+
+  #raise(toast: Toast): void {
+    if (!this.store.claimToast(toast.notification.id)) return;
     this.#roster.note(this.#tab, this.#presence());
     const to = this.#roster.toastTab();
-    const toast = { notification, replayed: this.#replaying };
     if (to === this.#tab) this.#inform("toast", toast);
     else this.#say((said) => ({ kind: "toast", to, toast, ...said }));
   }

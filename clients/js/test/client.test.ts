@@ -24,7 +24,7 @@ class Tab {
   #awake = Promise.resolve();
   #wake: (() => void) | null = null;
 
-  constructor() {
+  constructor(more: Partial<Environment> = {}) {
     const { port } = http.address() as AddressInfo;
     const environment: Environment = {
       ...{ storage, visible: () => true, watch: () => () => undefined },
@@ -33,12 +33,13 @@ class Tab {
         request: (...how: Parameters<LockManager["request"]>) =>
           locks.request(...how).finally(() => this.#awake),
       } as typeof locks,
+      ...more,
     };
     this.client = new NotificationClient({
       url: `http://127.0.0.1:${port}`,
       ...{ userId: "1", token: "t", environment },
     });
-    for (const name of ["stale", "inbox", "rooms", "summary"] as const) {
+    for (const name of ["stale", "inbox", "rooms", "summary", "notification", "toast"] as const) {
       this.client.on(name, () => this.told.push(name));
     }
     this.client.start();
@@ -173,3 +174,29 @@ test("a tab that opens has missed nothing", async () => {
   await until(() => follower.told.length > 0);
   expect(follower.told).toEqual(["summary"]);
 });
+
+test.each([
+  ["one is looked at", [false, true], [0, 1]],
+  ["all are hidden", [false, false], [1, 0]],
+])(
+  "without locks a toast is raised once, in a visible tab if there is one: %s",
+  async (_, visible, raised) => {
+    for (const isVisible of visible) {
+      const tab = new Tab({ locks: undefined, visible: () => isVisible });
+      await until(() => tab.told.includes("summary"));
+    }
+    for (const [n, socket] of sockets.entries()) {
+      socket.emit("notification", {
+        id: "n11",
+        room: "a",
+        offset: 11,
+        epoch: "e1",
+        actor: null,
+        thread: null,
+      });
+      await until(() => tabs[n]?.told.includes("notification") === true);
+    }
+    await new Promise((later) => setTimeout(later, 600));
+    expect(tabs.map(({ told }) => told.filter((name) => name === "toast").length)).toEqual(raised);
+  },
+);
