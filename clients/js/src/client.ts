@@ -6,10 +6,12 @@ import { type ConnectionState, Link } from "./link.js";
 import type { Keeper, SessionEvents } from "./session.js";
 import { ClientState, type Change, type Standing } from "./state.js";
 import { FencedError, Store } from "./store.js";
-import { Hearing, Line, type Message, type Relayed, Roster, type Said, type Toast } from "./tabs.js";
+import { Hearing, Line, type Message, nameOf, type Relayed, Roster, type Said, type Toast } from "./tabs.js";
 import type { TokenFunction, TokenSource } from "./tokens.js";
 import type { Heartbeat } from "./upkeep.js";
 import type { Notification } from "./wire.js";
+
+const HIDDEN_WAIT_MS = 400;
 
 export interface ClientEvents extends SessionEvents {
   state: ConnectionState;
@@ -57,6 +59,8 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #election: Election | null = null;
   #term: Term | null = null;
   #seen: ClientState | null = null;
+  /** The last event that was heard here, or told to the others. */
+  #last = "";
   #state: ConnectionState = { state: "connecting", attempt: 0 };
   #heartbeat: Heartbeat | null = null;
   #replaying = true;
@@ -153,7 +157,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
     this.#term = { fence, number: 0, link };
     this.#line?.say({ kind: "sign", fence });
     this.#inform("leading", true);
-    this.#stand(state.standing());
+    this.#stand(state.standing(), false);
     try {
       await link.run();
     } catch (error) {
@@ -195,10 +199,22 @@ export class NotificationClient extends Emitter<ClientEvents> {
   }
 
   #toast(notification: Notification): void {
-    if (notification.actor?.id === this.userId || !this.store.claimToast(notification.id)) return;
+    if (notification.actor?.id === this.userId) return;
+    const toast = { notification, replayed: this.#replaying };
+    if (this.#election || this.environment.visible()) {
+      this.#raise(toast);
+      return;
+    }
+    // Each tab has a connection of its own, and does not know the others: a visible one goes first.
+    setTimeout(() => {
+      if (!this.#over.signal.aborted) this.#raise(toast);
+    }, HIDDEN_WAIT_MS);
+  }
+
+  #raise(toast: Toast): void {
+    if (!this.store.claimToast(toast.notification.id)) return;
     this.#roster.note(this.#tab, this.#presence());
     const to = this.#roster.toastTab();
-    const toast = { notification, replayed: this.#replaying };
     if (to === this.#tab) this.#inform("toast", toast);
     else this.#say((said) => ({ kind: "toast", to, toast, ...said }));
   }
@@ -216,7 +232,9 @@ export class NotificationClient extends Emitter<ClientEvents> {
     const term = this.#term;
     if (!term) return;
     term.number += 1;
-    this.#line?.say(message({ fence: term.fence, number: term.number }));
+    const said = message({ fence: term.fence, number: term.number });
+    if (said.kind === "event") this.#last = nameOf(said);
+    this.#line?.say(said);
   }
 
   #hear(message: Message): void {
@@ -250,10 +268,13 @@ export class NotificationClient extends Emitter<ClientEvents> {
   #follow(message: Extract<Message, Said>): void {
     if (message.kind === "snapshot" && message.to === this.#tab) {
       if (!this.#hearing.catchUp(message)) return;
+      const { state, standing, heartbeat, last } = message.snapshot;
+      const missed = last !== this.#last;
+      this.#last = last;
       this.#queue(() => {
-        this.#stand(message.snapshot.standing);
-        this.#become(message.snapshot.state);
-        if (message.snapshot.heartbeat) this.#inform("heartbeat", message.snapshot.heartbeat);
+        this.#stand(standing, missed);
+        this.#become(state);
+        if (heartbeat) this.#inform("heartbeat", heartbeat);
       });
       return;
     }
@@ -261,7 +282,10 @@ export class NotificationClient extends Emitter<ClientEvents> {
     if (heard !== "past") this.#election?.heard();
     if (heard === "missed") this.#sayHere(true);
     if (heard !== "next") return;
-    if (message.kind === "event") this.#queue(() => this.#receive(message.relayed));
+    if (message.kind === "event") {
+      this.#last = nameOf(message);
+      this.#queue(() => this.#receive(message.relayed));
+    }
     if (message.kind === "state") this.#queue(() => this.#become(message.state));
     if (message.kind === "toast" && message.to === this.#tab) {
       this.#queue(() => this.#inform("toast", message.toast));
@@ -275,15 +299,15 @@ export class NotificationClient extends Emitter<ClientEvents> {
     });
   }
 
-  /** Another tab is there, or this one leads now. Behind it: events went by unheard, so the inbox is to be read. */
-  #stand(standing: Standing): void {
+  /** Another tab is there, or this one leads now. When events went by unheard, the inbox is to be read. */
+  #stand(standing: Standing, missed: boolean): void {
     const seen = this.#seen;
     if (standing.epoch === null) return;
     const change = { epoch: standing.epoch, position: standing.position };
     if (!seen) {
       this.#seen = this.store.loadState();
       this.#seen.record(change);
-    } else if (isBehind(seen.standing(), standing)) {
+    } else if (missed || isBehind(seen.standing(), standing)) {
       seen.record(change);
       this.#inform("stale", { version: null });
     }
@@ -292,7 +316,7 @@ export class NotificationClient extends Emitter<ClientEvents> {
   /** Tell a tab that came late how things are. */
   #sayHow(to: string): void {
     const standing = this.standing;
-    const snapshot = { state: this.#state, standing, heartbeat: this.#heartbeat };
+    const snapshot = { state: this.#state, standing, heartbeat: this.#heartbeat, last: this.#last };
     this.#say((said) => ({ kind: "snapshot", to, snapshot, ...said }));
   }
 

@@ -50,12 +50,12 @@ export class Api {
     return this.request("GET", "inbox/counts");
   }
 
-  /** Give or take receipts of one item. */
+  /** Give or take receipts of one item. A page that is being left still sends it. */
   mark(id: string, receipts: Partial<Record<Receipt, boolean>>): Promise<Item> {
-    return this.request("PATCH", `inbox/${encodeURIComponent(id)}`, receipts);
+    return this.request("PATCH", `inbox/${encodeURIComponent(id)}`, receipts, { keepalive: true });
   }
 
-  /** Give a receipt for many items. A page that is being left still sends it. */
+  /** Give a receipt for many items. A page that is being left still sends it, too. */
   markMany(receipt: Receipt, target: MarkTarget): Promise<Marked> {
     return this.request("POST", `inbox/${MARK_ROUTES[receipt]}`, target, { keepalive: true });
   }

@@ -25,6 +25,7 @@ import { Numbers } from "./numbers.js";
 import { newMark, Outbox } from "./outbox.js";
 import { Reading } from "./reading.js";
 import { Recount } from "./recount.js";
+import type { Standing } from "./state.js";
 import type { Changed, Counts, InboxEvent, InboxPage, Notification } from "./wire.js";
 
 const PAGE = 50;
@@ -69,6 +70,8 @@ export class Inbox extends Emitter<InboxEvents> {
   readonly #leave: (() => void)[];
   #filter: InboxFilter = {};
   #cursor: string | null = null;
+  /** Where the last page that was taken stands. */
+  #page: Standing | null = null;
   #hidden = 0;
   #outdated = false;
   /** What is being read, or is to be read next, is the whole list. */
@@ -112,6 +115,7 @@ export class Inbox extends Emitter<InboxEvents> {
         if (session.state === "syncing") {
           this.#setClock(session.server_time - Date.now());
           if (!this.#horizon.enter(session.epoch)) this.#numbers.forget();
+          if (this.#page?.epoch !== session.epoch) this.#page = null;
           if (this.#list.items().some(({ room }) => !(room in session.position))) void this.reload();
         }
         if (session.state !== "live" && Object.values(session.recovered).includes(false)) void this.reload();
@@ -281,9 +285,16 @@ export class Inbox extends Emitter<InboxEvents> {
     this.#outbox.release(key);
   }
 
+  /** The screen may be ahead of the events, until a replay is through, or behind them. */
   #allRead(): Mark {
-    const { epoch, position } = this.#client.standing;
-    return { ...newMark("read", true), through: position, epoch };
+    const standing = this.#client.standing;
+    const page = this.#page ?? standing;
+    const through = { ...page.position };
+    if (page.epoch === standing.epoch) {
+      for (const [room, at] of Object.entries(standing.position))
+        through[room] = Math.max(through[room] ?? 0, at);
+    }
+    return { ...newMark("read", true), through, epoch: page.epoch };
   }
 
   #arrive(notification: Notification): void {
@@ -292,6 +303,7 @@ export class Inbox extends Emitter<InboxEvents> {
     const belongs = matches(item, this.#filter);
     if (belongs === null) this.#hidden += 1;
     if (belongs) this.#list.put(item);
+    else this.#list.leaveOut(item);
     this.#changed();
     // Whether a posting settles its thread, only the server's list says.
     this.#outdated ||= item.thread !== null;
@@ -355,6 +367,7 @@ export class Inbox extends Emitter<InboxEvents> {
 
   #add(page: InboxPage, cursor: string | null): void {
     for (const item of page.items) this.#list.put(item);
+    this.#page = { epoch: page.epoch, position: page.position };
     this.#cursor = cursor;
   }
 
@@ -384,13 +397,16 @@ export class Inbox extends Emitter<InboxEvents> {
 
   /** Show no longer what the server shows to nobody any more; what a thread is without it, only the server's list says. */
   #expire(): void {
-    const expired = this.#list.expired(Date.now() + (this.#clockAheadMs ?? 0));
+    const now = Date.now() + (this.#clockAheadMs ?? 0);
+    const expired = this.#list.expired(now);
+    const elsewhere = this.#list.expiredElsewhere(now);
+    this.#outdated ||= elsewhere; // what was behind it in its thread may belong here
     for (const item of expired) {
       const thread = this.#list.thread(item.thread?.key ?? null);
       for (const { id } of thread[0]?.id === item.id ? thread : [item]) this.#list.delete(id);
       this.#outdated ||= item.thread !== null;
     }
-    if (expired.length > 0) this.#recount.soon();
+    if (expired.length > 0 || elsewhere) this.#recount.soon();
     this.#changed();
   }
 

@@ -5,6 +5,7 @@ import type { Changed, Item, Notification, Position, Receipts, Thread } from "./
 /**
  * Receipts given or taken here. `through` goes to a position of `epoch`, and means all when that is null.
  * `held_until`, in ms since the Unix epoch: it may still be undone. `left_at`: it was on its way when its page was left.
+ * `done`: so many of its ids have been answered, when they take several requests.
  */
 export type Mark = {
   key: string;
@@ -13,6 +14,7 @@ export type Mark = {
   at: string;
   held_until?: number;
   left_at?: number;
+  done?: number;
 } & ({ ids: string[] } | { through: Position; epoch: string | null });
 
 /** What one line of a list shows: a thread with its newest item, or a single item. */

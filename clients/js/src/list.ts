@@ -19,6 +19,9 @@ import {
 import { countsIn, Tally } from "./tally.js";
 import type { Item } from "./wire.js";
 
+/** With so many ahead, one of them is soon, and all is counted again then. */
+const MAX_ELSEWHERE = 1000;
+
 interface Entry {
   item: Item;
   /** The item under the marks. */
@@ -43,6 +46,8 @@ export class List {
   readonly #touched = new Set<Group>();
   /** When those that do expire, in ms since the Unix epoch. */
   readonly #expiry = new Map<string, number>();
+  /** When those expire that count, and are not in this list. */
+  readonly #elsewhere = new Set<number>();
   #filter: InboxFilter = {};
   #marks = new Map<string, { mark: Mark; apply: (item: Item) => Item }>();
   #rows: Row[] = [];
@@ -109,14 +114,27 @@ export class List {
     return this.#groups.get(rowKey({ id: "", thread: { key } }))?.entries.map(({ item }) => item) ?? [];
   }
 
-  /** When the first expires, in ms since the Unix epoch; Infinity if none does. */
+  /** When the first expires, here or elsewhere, in ms since the Unix epoch; Infinity if none does. */
   get nextExpiry(): number {
-    return Math.min(...this.#expiry.values());
+    return Math.min(...this.#expiry.values(), ...this.#elsewhere);
   }
 
-  /** Those that have expired by then. */
+  /** Those here that have expired by then. */
   expired(at: number): Item[] {
     return this.those([...this.#expiry].filter(([, expiry]) => expiry <= at).map(([id]) => id));
+  }
+
+  /** Whether some have expired by then that are not here, since it was asked last. */
+  expiredElsewhere(at: number): boolean {
+    const past = [...this.#elsewhere].filter((expiry) => expiry <= at);
+    for (const expiry of past) this.#elsewhere.delete(expiry);
+    return past.length > 0;
+  }
+
+  /** It is not in this list, and counts until it expires. */
+  leaveOut({ expires_at }: Item): void {
+    if (expires_at === null || this.#elsewhere.size >= MAX_ELSEWHERE) return;
+    this.#elsewhere.add(Date.parse(expires_at));
   }
 
   /** The items that a mark may be about. */
@@ -215,7 +233,10 @@ export class List {
   }
 
   #drop(group: Group): void {
-    for (const { item } of group.entries) this.#forget(item.id);
+    for (const { item } of group.entries) {
+      this.#forget(item.id);
+      this.leaveOut(item);
+    }
     group.entries = [];
     this.#count(group);
   }

@@ -28,7 +28,8 @@ export function newMark(receipt: Receipt, given: boolean): Pick<Mark, "key" | "r
 
 export class Outbox {
   #marks: Mark[] = [];
-  #sending = false;
+  /** The key of the mark that is on its way. */
+  #sending: string | null = null;
   #over = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #held: { key: string; timer: ReturnType<typeof setTimeout> } | null = null;
@@ -73,12 +74,14 @@ export class Outbox {
     void this.send();
   }
 
-  /** The page is being left: nobody here will hear whether the mark that is being sent arrived. */
+  /**
+   * The page is being left: nobody here will hear whether the request that is on its way arrived. A mark that needs more
+   * of them is for the next page.
+   */
   leave(): void {
     this.release();
-    const sending = this.#next()?.key;
-    const left = (mark: Mark): Mark => (mark.key === sending ? { ...mark, left_at: Date.now() } : mark);
-    this.options.store.write("marks", this.#stored().map(left));
+    const sending = this.#marks.find(({ key }) => key === this.#sending);
+    if (sending && isLastRequest(sending)) this.#set(sending.key, { left_at: Date.now() });
   }
 
   /** Drop a mark that is held. False: it is on its way. */
@@ -104,12 +107,12 @@ export class Outbox {
 
   /** Send all, in order. What may pass is tried again later; what is refused is dropped. */
   async send(): Promise<void> {
-    if (this.#sending || this.#isOver()) return;
-    this.#sending = true;
+    if (this.#sending !== null || this.#isOver()) return;
     clearTimeout(this.#timer);
     try {
       for (let mark = this.#next(); mark; mark = this.#next()) {
-        let version: number;
+        let version: number | null;
+        this.#sending = mark.key;
         try {
           version = await this.#sendOne(mark);
         } catch (error) {
@@ -123,17 +126,18 @@ export class Outbox {
           this.options.refused(mark, error);
           continue;
         }
+        if (version === null) return;
         this.#forget(mark);
         if (this.#isOver()) return;
         this.options.sent(mark, version);
       }
     } finally {
-      this.#sending = false;
+      this.#sending = null;
     }
   }
 
-  /** Gives the version of the inbox that has the mark. */
-  async #sendOne(mark: Mark): Promise<number> {
+  /** Gives the version of the inbox that has the mark; null when there was an end before all of it was sent. */
+  async #sendOne(mark: Mark): Promise<number | null> {
     const { api } = this.options;
     if (!("ids" in mark)) {
       const { through, epoch } = mark;
@@ -141,16 +145,25 @@ export class Outbox {
         await api.markMany(mark.receipt, epoch === null ? { all: true } : { through, epoch }),
       );
     }
-    if (!mark.given) {
-      for (const id of mark.ids) await api.mark(id, { [mark.receipt]: false });
-      return this.#count(await api.counts()); // the answers before are items, without a version
+    let version: number | null = null;
+    for (let done = mark.done ?? 0; done < mark.ids.length;) {
+      if (this.#isOver()) return null;
+      const ids = mark.ids.slice(done, done + idsAtOnce(mark));
+      if (mark.given) version = this.#count(await api.markMany(mark.receipt, { ids }));
+      else for (const id of ids) await this.#takeBack(mark, id);
+      done += ids.length;
+      this.#set(mark.key, { done });
     }
-    let version = 0;
-    for (let from = 0; from < mark.ids.length; from += MAX_IDS) {
-      const ids = mark.ids.slice(from, from + MAX_IDS);
-      version = this.#count(await api.markMany(mark.receipt, { ids }));
+    return version ?? this.#count(await api.counts()); // what was taken back is answered without a version
+  }
+
+  /** Of several, one that is gone is left out, as it is where receipts are given. */
+  async #takeBack(mark: Mark & { ids: string[] }, id: string): Promise<void> {
+    try {
+      await this.options.api.mark(id, { [mark.receipt]: false });
+    } catch (error) {
+      if (mark.ids.length === 1 || !(error instanceof ApiError && error.status === 404)) throw error;
     }
-    return version;
   }
 
   #isOver(): boolean {
@@ -177,9 +190,13 @@ export class Outbox {
     if (!held) return;
     clearTimeout(held.timer);
     this.#held = null;
-    const free = (mark: Mark): Mark => (mark.key === held.key ? { ...mark, held_until: 0 } : mark);
-    this.#marks = this.#marks.map(free);
-    this.options.store.write("marks", this.#stored().map(free));
+    this.#set(held.key, { held_until: 0 });
+  }
+
+  #set(key: string, what: Pick<Mark, "held_until" | "left_at" | "done">): void {
+    const set = (mark: Mark): Mark => (mark.key === key ? { ...mark, ...what } : mark);
+    this.#marks = this.#marks.map(set);
+    this.options.store.write("marks", this.#stored().map(set));
   }
 
   #forget(mark: Mark): void {
@@ -192,6 +209,15 @@ export class Outbox {
   #stored(): Mark[] {
     return this.options.store.read<Mark[]>("marks", []);
   }
+}
+
+/** Receipts are given many at a time, and taken one by one. */
+function idsAtOnce({ given }: Mark): number {
+  return given ? MAX_IDS : 1;
+}
+
+function isLastRequest(mark: Mark): boolean {
+  return !("ids" in mark) || mark.ids.length - (mark.done ?? 0) <= idsAtOnce(mark);
 }
 
 /** Who is signed out may come back. */

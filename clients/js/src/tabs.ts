@@ -21,12 +21,19 @@ export interface Snapshot {
   state: ConnectionState;
   standing: Standing;
   heartbeat: Heartbeat | null;
+  /** The last event, as `nameOf` names it: receipts and rooms that were missed show in no position. */
+  last: string;
 }
 
 /** Who has the highest fence leads. `number` counts what it said by that fence, from 1. */
 export interface Said {
   fence: number;
   number: number;
+}
+
+/** Tells what was said apart, whoever said it. */
+export function nameOf({ fence, number }: Said): string {
+  return `${fence}.${number}`;
 }
 
 export type Message =

@@ -13,6 +13,7 @@ import {
   NotificationClient,
   type Summary,
 } from "../src/index.js";
+import { ClientState, type Standing } from "../src/state.js";
 
 type Answer = [status: number, body: unknown];
 
@@ -149,6 +150,31 @@ test("a mark that cannot be sent is kept in the storage", async () => {
   await tried;
   expect(inbox.view.pending).toBe(1);
   expect(Object.keys(JSON.parse(storage.getItem(marksKey()) ?? "[]") as object[])).toHaveLength(1);
+});
+
+test.each<[string, Standing, object]>([
+  ["behind", { epoch: "e1", position: { "user:1": 1, global: 7 } }, { "user:1": 2, global: 7 }],
+  ["ahead", { epoch: "e1", position: { "user:1": 5 } }, { "user:1": 5 }],
+  ["unknown", { epoch: null, position: {} }, { "user:1": 2 }],
+  ["of another epoch", { epoch: "e0", position: { "user:1": 9 } }, { "user:1": 2 }],
+])("all that is on the screen is read with the rest, the position being %s", async (_, standing, through) => {
+  client.store.saveState(new ClientState(standing), 1);
+  await inbox.open();
+  inbox.hold("read", null, 60_000);
+  expect(inbox.view.rows.map((row) => row.unread)).toEqual([false, false]);
+  expect(JSON.parse(storage.getItem(marksKey()) ?? "")).toMatchObject([{ through, epoch: "e1" }]);
+  await client.hear("notification", arrival("6", null));
+  expect(inbox.view.rows[0]?.unread).toBe(true);
+});
+
+test("once the log has begun another epoch, what was on the screen counts no more", async () => {
+  await inbox.open();
+  client.store.saveState(new ClientState({ epoch: "e2", position: { "user:1": 1 } }), 1);
+  routes["GET inbox"] = unavailable;
+  await client.hear("session", { ...syncing, epoch: "e2", recovered: { "user:1": false } });
+  inbox.hold("read", null, 60_000);
+  const through = { "user:1": 1 };
+  expect(JSON.parse(storage.getItem(marksKey()) ?? "")).toMatchObject([{ through, epoch: "e2" }]);
 });
 
 function marksKey(): string {
@@ -533,6 +559,30 @@ test("what expires goes by the server's clock, and is not counted", async () => 
   routes["GET inbox/counts"] = [200, { ...counts, all: 3, unseen: 3 }];
   await view(({ counts: known }) => known?.unseen === 3);
   expect(keys()).toEqual(["4", "2", "1"]);
+});
+
+test("what the filter keeps out is counted until it expires, each at its time", async () => {
+  const now = Date.now();
+  await client.hear("session", { ...syncing, server_time: now });
+  await inbox.open({ type: "other" });
+  const unseen = async (number: number) => {
+    routes["GET inbox/counts"] = [200, { ...counts, unseen: number }];
+    await view(({ counts: known }) => known?.unseen === number);
+  };
+  await client.hear("notification", { ...arrival("4", null), expires_at: at(now + 1600) });
+  await client.hear("notification", { ...arrival("3", null), expires_at: at(now + 800) });
+  for (const number of [4, 3, 2]) await unseen(number);
+  expect(keys()).toEqual([]);
+});
+
+test("what was in another list is counted until it expires", async () => {
+  await client.hear("session", { ...syncing, server_time: Date.now() });
+  routes["GET inbox"] = [200, { ...page, items: [{ ...item("2"), expires_at: at(Date.now() + 300) }] }];
+  await inbox.open();
+  routes["GET inbox"] = [200, { ...page, items: [] }];
+  await inbox.open({ archived: true });
+  routes["GET inbox/counts"] = [200, { ...counts, unseen: 1 }];
+  await view(({ counts: known }) => known?.unseen === 1);
 });
 
 test("until the server's clock is known nothing expires, and every heartbeat tells it", async () => {
