@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 import aiohttp
 
@@ -16,11 +16,10 @@ from .follow import Payload
 from .handlers import Handlers, call_handler
 from .journal import StateKeeper, open_state
 from .retry import Retry
-from .session import End, Failure, Session
+from .session import End, Failure, Failures, Session
 
 HANDLER_TRIES = 5
 
-T = TypeVar("T")
 log = logging.getLogger("clients.python")
 
 
@@ -51,7 +50,7 @@ class NotificationClient:
         self._handlers = handlers
         self._retry = Retry()
         self._attempt = 0
-        self._failures: list[Failure] = []
+        self._failures = Failures()
         self._session: Session | None = None
         self._closing = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -117,7 +116,7 @@ class NotificationClient:
 
     async def _converse(self, connection: Connection, keeper: StateKeeper) -> End:
         log.info("🔔 [WS] 通知服务连接成功: %s", self._url)
-        session = Session(connection, keeper, self._tokens, self._handlers, self._became_live)
+        session = Session(connection, keeper, self._tokens, self._handlers, self._became_live, self._failures)
         self._session = session
         if self._closing.is_set():
             session.stop()
@@ -136,7 +135,7 @@ class NotificationClient:
         if not end.retry:
             raise SessionEndedError(end.reason)
         if end.failure is not None:
-            self._count_failure(end.failure)
+            self._survive(end.failure)
         if end.retry_ms is not None:  # the server was reached, and wants them back
             self._attempt = 0
         if self._attempt >= self._retry.tries:
@@ -161,28 +160,29 @@ class NotificationClient:
         except TimeoutError:
             return
 
-    def _count_failure(self, failure: Failure) -> None:
+    def _survive(self, failure: Failure) -> None:
         """A handler's failure says nothing about the server: all tries to reach it are ahead again."""
         self._attempt = 0
         log.error("❌ [WS] 处理函数出错，将重新接收: %s", type(failure.error).__name__)
-        if self._failures and self._failures[-1].event != failure.event:
-            self._failures.clear()
-        self._failures.append(failure)
-        if len(self._failures) >= HANDLER_TRIES:
+        if failure.times >= HANDLER_TRIES:
             raise HandlerFailedError(
-                f"the handler of {failure.event[0]} raised {len(self._failures)} times for the same event"
+                f"the handler of {failure.event} raised {failure.times} times for the same event"
             ) from failure.error
 
     async def _become(self, state: str, **more: Any) -> None:
         await call_handler(self._handlers.get("on_state"), {"state": state, **more})
 
-    async def _unless_closing(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of `work`, or None when `close` comes first; `work` is cancelled then."""
-        working = asyncio.create_task(work)
+    async def _unless_closing(self, opening: Coroutine[Any, Any, Connection]) -> Connection | None:
+        """What was opened, or None when `close` comes first; `opening` is cancelled then."""
+        working = asyncio.create_task(opening)
         closing = asyncio.create_task(self._closing.wait())
         try:
             await asyncio.wait({working, closing}, return_when=asyncio.FIRST_COMPLETED)
             return working.result() if working.done() else None
+        except asyncio.CancelledError:
+            if working.done() and not working.cancelled() and working.exception() is None:
+                await working.result().close()  # nobody else knows of it
+            raise
         finally:
             for task in (working, closing):
                 task.cancel()

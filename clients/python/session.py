@@ -26,10 +26,33 @@ log = logging.getLogger("clients.python")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A handler raised; `event` tells one event from another."""
+    """A handler raised, so many times in a row for this event."""
 
-    event: tuple[str, str, int | None]
+    event: str
     error: Exception
+    times: int
+
+
+class Failures:
+    """How often in a row a handler raised for one event, over all connections that it came by."""
+
+    def __init__(self) -> None:
+        self._event: tuple[object, ...] = ()
+        self._times = 0
+
+    def count(self, event: str, payload: Payload, error: Exception) -> Failure:
+        same = self._event == (identity := _identity(event, payload))
+        self._event, self._times = identity, self._times + 1 if same else 1
+        return Failure(event, error, self._times)
+
+    def passed(self, event: str, payload: Payload) -> None:
+        """It was handled: what it raises another time is another failure."""
+        if self._times and self._event == _identity(event, payload):
+            self._times = 0
+
+
+def _identity(event: str, payload: Payload) -> tuple[object, ...]:
+    return event, *(payload.get(name) for name in ("state", "room", "id", "offset"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,7 @@ class Session:
         tokens: Tokens,
         handlers: Handlers,
         became_live: Callable[[], Awaitable[None]],
+        failures: Failures,
     ) -> None:
         self.retry: Retry | None = None
         self._became_live = became_live
@@ -59,6 +83,7 @@ class Session:
         self._keeper = keeper
         self._tokens = tokens
         self._handlers = handlers
+        self._failures = failures
         self._follower = Follower(keeper.state)
         self._heartbeat = Heartbeat(connection, keeper.state)
         self._acknowledgement = Acknowledgement(connection, keeper.state)
@@ -113,9 +138,8 @@ class Session:
             try:
                 end = await action(payload)
             except HandlerRaisedError as exc:
-                offset = payload.get("offset")
-                failure = Failure((event, f"{payload.get('room')} {payload.get('id')}", offset), exc.error)
-                return End("handler_failed", failure=failure)
+                return End("handler_failed", failure=self._failures.count(event, payload, exc.error))
+            self._failures.passed(event, payload)
             if end is not None:
                 return end
         return End("stopped" if self._stopping else "closed")

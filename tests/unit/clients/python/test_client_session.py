@@ -6,6 +6,7 @@ import pytest
 
 from clients.python import (
     HandlerFailedError,
+    NotificationClient,
     RefusedError,
     SessionEndedError,
     StateFileError,
@@ -308,6 +309,50 @@ async def test_a_handler_that_always_raises_ends_the_client(peer, start):
     with pytest.raises(HandlerFailedError) as raised:
         await run.over()
     assert isinstance(raised.value.__cause__, ValueError)
+
+
+async def test_a_handler_that_raises_now_and_then_ends_nothing(peer, start, record):
+    peer.answers["ping"] = {"type": "pong", "epoch": "e1", "position": {}}
+    beats = 0
+
+    def every_second_time(_pong):
+        nonlocal beats
+        beats += 1
+        if beats % 2 == 0:
+            raise ValueError("now and then")
+
+    start(on_heartbeat=every_second_time)
+    for _ in range(client.HANDLER_TRIES + 2):
+        link = await peer.connected()
+        await link.begin({"user:1": 0}, heartbeat_s=0.02)
+        await record.next("state", state="waiting")
+
+
+async def test_a_handler_that_raises_each_time_it_is_live_ends_the_client(peer, start):
+    def broken(session):
+        if session["state"] == "live":
+            raise ValueError("always")
+
+    run = start(on_session=broken)
+    for _ in range(client.HANDLER_TRIES):
+        await (await peer.connected()).begin({"user:1": 0})
+    with pytest.raises(HandlerFailedError, match="session"):
+        await run.over()
+
+
+async def test_who_is_cancelled_as_the_connection_opens_leaves_none_behind(peer, monkeypatch):
+    async def open_and_cancel(*arguments):
+        opened = await connection.open_connection(*arguments)
+        asyncio.get_running_loop().call_soon(running.cancel)
+        return opened
+
+    monkeypatch.setattr(client, "open_connection", open_and_cancel)
+    running = asyncio.create_task(NotificationClient(peer.url, "secret-token").run())
+    link = await peer.connected()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    async with asyncio.timeout(5):
+        await link.gone.wait()
 
 
 async def test_a_state_file_that_cannot_be_written_ends_the_client(peer, start, tmp_path, monkeypatch):
