@@ -2,7 +2,7 @@
 import { Connection, UnreachableError } from "./connection.js";
 import { ApiError, SignedOutError } from "./errors.js";
 import { delayMs, RETRY, type Retry } from "./retry.js";
-import { type Deliver, type End, ended, type Keeper, Session } from "./session.js";
+import { type Deliver, type End, ended, Failures, type Keeper, Session } from "./session.js";
 import { FencedError } from "./store.js";
 import type { TokenFunction } from "./tokens.js";
 
@@ -34,7 +34,7 @@ export interface LinkOptions {
 export class Link {
   #retry: Retry = RETRY;
   #attempt = 0;
-  #failed = { event: "", times: 0 };
+  readonly #failures = new Failures();
   #expired = false;
   #session: Session | null = null;
   #state: ConnectionState = { state: "connecting", attempt: 0 };
@@ -119,6 +119,7 @@ export class Link {
         this.#attempt = 0;
         this.#become({ state: "live", transport: connection.transport, since: Date.now() });
       },
+      failures: this.#failures,
     });
     this.#session = session;
     if (this.#isOver()) session.stop();
@@ -134,7 +135,9 @@ export class Link {
   async #recover(end: End): Promise<void> {
     this.#expired = end.reason === "token_expired";
     if (!end.retry) return this.#rest({ state: "signed_out", code: end.reason });
-    if (end.failure && this.#keepsFailing(end.failure.event)) {
+    if (end.failures !== undefined) this.#attempt = 0; // says nothing about the server
+    if ((end.failures ?? 0) >= LISTENER_TRIES) {
+      this.#failures.forget();
       return this.#rest({ state: "offline", reason: end.reason });
     }
     if (end.retryMs !== null) this.#attempt = 0; // the server was reached, and wants them back
@@ -144,15 +147,6 @@ export class Link {
     const { tries } = this.#retry;
     const at = Date.now() + delay_ms;
     return this.#rest({ state: "waiting", attempt: this.#attempt, tries, delay_ms, at }, delay_ms);
-  }
-
-  /** A listener's failure says nothing about the server: all tries to reach it are ahead again. */
-  #keepsFailing(event: string): boolean {
-    this.#attempt = 0;
-    this.#failed = { event, times: event === this.#failed.event ? this.#failed.times + 1 : 1 };
-    if (this.#failed.times < LISTENER_TRIES) return false;
-    this.#failed = { event: "", times: 0 };
-    return true;
   }
 
   /** Stay in this state until its time is over, or somebody is in a hurry. */

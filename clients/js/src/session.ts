@@ -54,12 +54,39 @@ export interface Keeper {
   save: () => void;
 }
 
-/** Why a session is over. `retryMs` is the server's wish; `failure` what a listener threw. */
+/** Why a session is over. `retryMs` is the server's wish; `failures`: a listener threw so many times for one event. */
 export interface End {
   reason: string;
   retry: boolean;
   retryMs: number | null;
-  failure?: { event: string; error: unknown };
+  failures?: number;
+}
+
+/** How often in a row listeners threw for one event, over all connections that it came by. */
+export class Failures {
+  #event = "";
+  #times = 0;
+
+  count(event: string, payload: unknown): number {
+    const name = nameOf(event, payload);
+    this.#times = name === this.#event ? this.#times + 1 : 1;
+    this.#event = name;
+    return this.#times;
+  }
+
+  /** Nobody threw: what is thrown another time is another failure. */
+  passed(event: string, payload: unknown): void {
+    if (this.#times > 0 && nameOf(event, payload) === this.#event) this.#times = 0;
+  }
+
+  forget(): void {
+    this.#times = 0;
+  }
+}
+
+function nameOf(event: string, payload: unknown): string {
+  const { state, room, id, offset } = payload as Partial<Notification & { state: string }>;
+  return [event, state, room, id, offset].join(" ");
 }
 
 export function ended(reason: string, more: Partial<End> = {}): End {
@@ -74,13 +101,10 @@ export interface SessionOptions {
   freshToken: () => Promise<string>;
   deliver: Deliver;
   becameLive: () => void;
+  failures: Failures;
 }
 
-class ListenerThrew extends Error {
-  constructor(readonly error: unknown) {
-    super("a listener threw");
-  }
-}
+class ListenerThrew extends Error {}
 
 export class Session {
   retry: Retry | null = null;
@@ -140,10 +164,9 @@ export class Session {
       } catch (error) {
         this.#save();
         if (!(error instanceof ListenerThrew)) throw error;
-        const { room, id, offset } = payload as Partial<Notification>;
-        const failure = { event: `${event} ${room ?? ""} ${id ?? ""} ${offset ?? ""}`, error: error.error };
-        return ended("listener_failed", { failure });
+        return ended("listener_failed", { failures: this.options.failures.count(event, payload) });
       }
+      this.options.failures.passed(event, payload);
       if (end !== null || this.#connection.idle || this.#unsaved >= SAVE_EVERY) this.#save();
       if (end !== null) return end;
     }
@@ -290,7 +313,7 @@ export class Session {
     try {
       await this.options.deliver(name, payload, change);
     } catch (error) {
-      throw new ListenerThrew(error);
+      throw new ListenerThrew("a listener threw", { cause: error });
     }
   }
 }

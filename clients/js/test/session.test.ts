@@ -199,3 +199,19 @@ test("once live, it says since when and by which transport, and the latency is k
     since: expect.any(Number) as number,
   });
 });
+
+test("a listener that throws now and then ends nothing", async () => {
+  heartbeat_s = 0.02;
+  let beats = 0;
+  let waits = 0;
+  client.on("heartbeat", () => {
+    beats += 1;
+    if (beats % 2 === 0) throw new Error("now and then");
+  });
+  const enough = next("state", ({ state }) => {
+    waits += state === "waiting" ? 1 : 0;
+    return state === "offline" || waits > 6;
+  });
+  await live();
+  expect(await enough).toMatchObject({ state: "waiting" });
+});
