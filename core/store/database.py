@@ -103,7 +103,7 @@ def _transaction(work: Work[T], connection: Connection) -> T:
         result = work(connection)
         try:
             transaction.commit()
-        except (DBAPIError, OSError, TimeoutError) as error:
+        except Exception as error:  # whatever it is, it says nothing of what the database did
             raise CommitUnknownError(str(error)) from error
     return result
 

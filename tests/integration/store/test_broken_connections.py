@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 import time
 
 import pytest
@@ -66,6 +68,27 @@ async def test_connections_to_a_server_that_only_reads_are_given_up(
             await database.write(made)
         await database.write(made)
     finally:
+        await database.close()
+
+
+async def test_a_begin_that_was_not_answered_in_time_is_no_part_of_the_next_transaction(
+    postgres_cluster: PostgresCluster,
+) -> None:
+    """A connection that takes itself to be in a transaction would make of COMMIT the end of a savepoint."""
+    url = postgres_cluster.create_database()
+    database, other = open_database(url, statement_timeout_s=0.5), open_database(url)
+    try:
+        backend = await database.write(lambda connection: connection.scalar(text("SELECT pg_backend_pid()")))
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable):
+                await database.write(one)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        await database.write(made)
+        assert await other.read(lambda connection: connection.scalar(text("SELECT count(*) FROM made"))) == 0
+    finally:
+        await other.close()
         await database.close()
 
 
