@@ -10,12 +10,13 @@ import pytest
 
 from server import settings
 from tests.support.http import Api, bearer, log_in
-from tests.support.processes import ROOT, environment
+from tests.support.processes import ROOT, Program, environment
 
 README = (ROOT / "README.md").read_text()
 HTTP = (ROOT / "docs" / "http.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 MONITORING = (ROOT / "docs" / "monitoring.md").read_text()
+PYTHON = (ROOT / "docs" / "python.md").read_text()
 
 
 @pytest.fixture
@@ -74,6 +75,24 @@ def test_the_readme_sends_by_the_python_client(running):
     type_in(
         command.replace(".venv/bin/python", sys.executable), ROOT, NOTIFY_TOKEN=token, NOTIFY_URL=running.url
     )
+
+
+def test_what_one_program_of_the_python_guide_publishes_the_other_receives(server, tmp_path):
+    receive, publish = (
+        Program(
+            [sys.executable, "-c", script.replace("http://localhost:8000", server.url)],
+            log_path=tmp_path / "program.log",
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+        )
+        for script in re.findall(r"^```python\n(.*?)^```", PYTHON, re.DOTALL | re.MULTILINE)
+    )
+
+    with receive:
+        receive.wait_for_log("live")
+        with publish:
+            publish.wait_for_log("{'user:1': ")
+        receive.wait_for_log("任务待审核")
 
 
 def test_every_setting_has_its_place_in_the_configuration_guide():
