@@ -3,6 +3,7 @@ import { createPinia, setActivePinia } from "pinia";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { nextTick } from "vue";
 import LoginForm from "../src/components/login/LoginForm.vue";
+import { SERVER } from "../src/desk";
 import { i18n } from "../src/language";
 
 let form: VueWrapper;
@@ -16,16 +17,20 @@ beforeEach(() => {
 });
 afterEach(() => {
   i18n.global.locale.value = "zh-CN";
+  localStorage.clear();
   form.unmount();
   vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
-async function logIn(answer: Response): Promise<void> {
-  vi.stubGlobal("fetch", () => Promise.resolve(answer));
+async function submit(): Promise<void> {
   await form.get("#username").setValue("zhangsan");
   await form.get("#password").setValue("secret");
   await form.get("form").trigger("submit");
+}
+async function logIn(answer: Response): Promise<void> {
+  vi.stubGlobal("fetch", () => Promise.resolve(answer));
+  await submit();
   await flushPromises();
 }
 async function pass(ms: number): Promise<void> {
@@ -59,4 +64,27 @@ test("another refusal stands until the next try, and is told as it is shown", as
   await pass(60_000);
   expect(told()).toBe("That user name and password do not match. Please check both.");
   expect(shown()).toBe(told());
+});
+
+function logInElsewhere(): void {
+  localStorage.setItem(`notify:${SERVER}:login`, JSON.stringify({ user: { id: "1" } }));
+  dispatchEvent(new StorageEvent("storage", { key: `notify:${SERVER}:login` }));
+}
+
+test("who logs in in another tab is logged in here, too", () => {
+  dispatchEvent(new StorageEvent("storage", { key: "notify:settings" }));
+  expect(form.emitted("entered")).toBeUndefined();
+  logInElsewhere();
+  expect(form.emitted("entered")).toHaveLength(1);
+});
+
+test("who is just logging in here does so once", async () => {
+  let answer: (with_: Response) => void = () => undefined;
+  vi.stubGlobal("fetch", () => new Promise((resolve) => (answer = resolve)));
+  await submit();
+  logInElsewhere();
+  expect(form.emitted("entered")).toBeUndefined();
+  answer(Response.json({ error: { code: "invalid_credentials" } }, { status: 401 }));
+  await flushPromises();
+  expect(form.emitted("entered")).toHaveLength(1);
 });
