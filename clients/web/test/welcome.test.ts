@@ -57,6 +57,14 @@ test("a reload and a reconnect say nothing, unless more waits than before", () =
   expect(shown()).toEqual([`待办有新增: ${SHOWN}`]);
 });
 
+test("no greeting comes long after the login", () => {
+  const played = new PlayedDesk({}, true);
+  useWelcome().follow(played.desk);
+  vi.advanceTimersByTime(3_600_000);
+  played.say("summary", summary(1));
+  expect(shown()).toEqual([]);
+});
+
 test("more is what some number says, also a new one", () => {
   expect(grown({ rejected: 1 }, { rejected: 2 })).toBe(true);
   expect(grown({}, { submitted: 1 })).toBe(true);

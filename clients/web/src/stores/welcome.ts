@@ -10,6 +10,8 @@ import { useToasts } from "./toasts";
 const URGENT_AFTER_MS = 3000;
 const URGENT_LASTS_MS = 7000;
 const WELCOME_LASTS_MS = 6000;
+/** Later than this after the login, nobody is greeted: the first summary may be that of a reconnect hours later. */
+const WELCOMES_FOR_MS = 60_000;
 
 export const useWelcome = defineStore("welcome", () => {
   const settings = useSettings();
@@ -22,6 +24,7 @@ export const useWelcome = defineStore("welcome", () => {
    */
   function follow({ client, user, fresh }: Desk): void {
     let first = fresh;
+    setTimeout(() => (first = false), WELCOMES_FOR_MS);
     client.on("summary", (summary) => {
       const before = client.store.read<Summary["tasks"] | null>("waiting", null);
       client.store.write("waiting", summary.tasks);
