@@ -10,8 +10,8 @@ let last = -Infinity;
 
 /** One for a burst. Browsers are silent until somebody has clicked or typed on the page. */
 export function playSound(urgent: boolean): void {
-  if (!("AudioContext" in globalThis) || Date.now() - last < GAP_MS) return;
-  last = Date.now();
+  if (!("AudioContext" in globalThis) || performance.now() - last < GAP_MS) return;
+  last = performance.now();
   context ??= new AudioContext();
   const audio = context;
   void audio.resume().then(() => {

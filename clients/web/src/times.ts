@@ -56,7 +56,7 @@ export function isSameDay(one: string, other: string): boolean {
 
 function shortDate(at: number, now: number, language: Language): string {
   const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
-  const time = { hour: "2-digit", minute: "2-digit", hour12: false } as const;
+  const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
   return sameYear
     ? format(language, "short", { month: "short", day: "numeric", ...time }).format(at)
     : format(language, "short with year", { year: "numeric", month: "short", day: "numeric" }).format(at);

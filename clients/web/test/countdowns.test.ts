@@ -23,6 +23,16 @@ test("a countdown that is stopped goes on where it was", () => {
   expect(over).toEqual(["a"]);
 });
 
+test("a clock that is set back does not make a countdown longer", () => {
+  countdowns.start("a", 1000);
+  vi.advanceTimersByTime(600);
+  vi.setSystemTime(Date.now() - 3_600_000);
+  countdowns.pause("pointer");
+  countdowns.resume("pointer");
+  vi.advanceTimersByTime(400);
+  expect(over).toEqual(["a"]);
+});
+
 test("they stand still until everyone has let go, also those that begin meanwhile", () => {
   countdowns.pause("pointer");
   countdowns.pause("focus");

@@ -6,21 +6,21 @@ type Listener = (payload: never) => void;
 
 export class PlayedDesk {
   readonly #listeners = new Map<string, Listener[]>();
-  readonly #stored = new Map<string, unknown>();
   retries = 0;
   /** What was asked of the server, and how it answers. */
   asked: string[] = [];
   answer: (method: string, path: string) => unknown = () => ({ items: [], next_cursor: null });
   readonly desk: Desk;
 
-  constructor(user: Partial<User> = {}, fresh = false) {
+  /** Tabs of one browser have `stored` in common. */
+  constructor(user: Partial<User> = {}, fresh = false, stored = new Map<string, unknown>()) {
     const client = {
       on: (name: string, listener: Listener) =>
         void this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener]),
       retry: () => void (this.retries += 1),
       store: {
-        read: (name: string, missing: unknown) => this.#stored.get(name) ?? missing,
-        write: (name: string, value: unknown) => void this.#stored.set(name, value),
+        read: (name: string, missing: unknown) => stored.get(name) ?? missing,
+        write: (name: string, value: unknown) => void stored.set(name, value),
       },
     };
     const api = {

@@ -15,6 +15,12 @@ test("the last day is told by how long ago, what is older by its date", () => {
   expect(relative(before(3 * MINUTE), now, "zh-CN")).toBe("3分钟前");
 });
 
+test("a day begins at 00", () => {
+  const justAfterMidnight = new Date(2026, 2, 5, 0, 5, 0).toISOString();
+  expect(relative(justAfterMidnight, now, "en")).toBe("Mar 5, 00:05");
+  expect(relative(justAfterMidnight, now, "zh-CN")).toBe("3月5日 00:05");
+});
+
 test("a clock that is behind the server's says now", () => {
   expect(relative(before(-5 * MINUTE), now, "en")).toBe("now");
 });

@@ -112,3 +112,24 @@ test("everything is said, a second apart, and a mass in one sentence", () => {
   vi.advanceTimersByTime(0);
   expect(announcer.urgent).toBe("U");
 });
+
+test("what is said waits for no clock that is set back", () => {
+  const announcer = useAnnouncer();
+  toasts.show({ key: "a", title: "A", urgent: true });
+  vi.advanceTimersByTime(1000);
+  vi.setSystemTime(Date.now() - 3_600_000);
+  toasts.show({ key: "b", title: "B", urgent: true });
+  vi.advanceTimersByTime(0);
+  expect(announcer.urgent).toBe("B");
+});
+
+test("one that comes long after five is one, though the clock was set back meanwhile", () => {
+  const played = new PlayedDesk();
+  toasts.follow(played.desk);
+  const toast = (id: string) => played.say("toast", { notification: notification(id), replayed: false });
+  for (const id of ["1", "2", "3", "4", "5"]) toast(id);
+  vi.advanceTimersByTime(60_000);
+  vi.setSystemTime(Date.now() - 3_600_000);
+  toast("6");
+  expect(shown()).toEqual(["6"]);
+});

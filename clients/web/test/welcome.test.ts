@@ -23,7 +23,23 @@ beforeEach(() => {
   useSettings().chosenLanguage = "zh-CN";
   i18n.global.locale.value = "zh-CN";
 });
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** Two tabs of one person, in the order in which they hear what the connection brings. */
+function twoTabs() {
+  const stored = new Map<string, unknown>();
+  const tabs = [new PlayedDesk({}, false, stored), new PlayedDesk({}, false, stored)];
+  for (const { desk } of tabs) useWelcome().follow(desk);
+  return (rejected: number, seen: [boolean, boolean]) => {
+    tabs.forEach((tab, n) => {
+      vi.spyOn(document, "visibilityState", "get").mockReturnValue(seen[n] ? "visible" : "hidden");
+      tab.say("summary", summary(rejected));
+    });
+  };
+}
 
 test("a fresh login is welcomed with the summary, and three seconds later with what is pressing", () => {
   const played = new PlayedDesk({}, true);
@@ -55,6 +71,38 @@ test("a reload and a reconnect say nothing, unless more waits than before", () =
   expect(shown()).toEqual([]);
   played.say("summary", summary(2));
   expect(shown()).toEqual([`待办有新增: ${SHOWN}`]);
+});
+
+test("that more waits is said where somebody looks, also when the tab with the connection is hidden", () => {
+  const say = twoTabs();
+  say(1, [false, true]);
+  expect(shown()).toEqual([]);
+  say(2, [false, true]);
+  expect(shown()).toEqual([`待办有新增: ${SHOWN}`]);
+});
+
+test("of two tabs that are in sight, one says that more waits", () => {
+  const told = vi.spyOn(useToasts(), "show");
+  const say = twoTabs();
+  say(1, [true, true]);
+  say(2, [true, true]);
+  expect(told).toHaveBeenCalledTimes(1);
+});
+
+test("what came while nobody looked is no news afterwards", () => {
+  const say = twoTabs();
+  say(0, [true, true]);
+  say(3, [false, false]);
+  say(2, [true, true]);
+  expect(shown()).toEqual([]);
+});
+
+test("no greeting comes long after the login", () => {
+  const played = new PlayedDesk({}, true);
+  useWelcome().follow(played.desk);
+  vi.advanceTimersByTime(3_600_000);
+  played.say("summary", summary(1));
+  expect(shown()).toEqual([]);
 });
 
 test("more is what some number says, also a new one", () => {

@@ -95,7 +95,7 @@ export default bilingual(
     latencyNow: "{ms} ms",
     latencyNone: "Not measured yet",
     latencyLine:
-      "Latency of the last {n} heartbeats: lowest {lowest} ms, highest {highest} ms, latest {last} ms",
+      "Latency of the last heartbeat: {last} ms | Latency of the last {n} heartbeats: lowest {lowest} ms, highest {highest} ms, latest {last} ms",
     none: "—",
     retry: "Retry now",
     lost: "The connection to the server broke",

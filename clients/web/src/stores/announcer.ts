@@ -35,7 +35,7 @@ function voice(region: { value: string }, patienceMs: number) {
   function speak(): void {
     timer = undefined;
     if (texts.size === 0) return;
-    last = Date.now();
+    last = performance.now();
     const [n, all] = [texts.size, [...texts.values()]];
     region.value = n > MOST_SAID ? i18n.global.t("toasts.summary", { n }, n) : all.join("\n");
     texts.clear();
@@ -46,7 +46,7 @@ function voice(region: { value: string }, patienceMs: number) {
   return {
     say(key: string, text: string): void {
       texts.set(key, text);
-      timer ??= setTimeout(speak, Math.max(patienceMs, last + GAP_MS - Date.now()));
+      timer ??= setTimeout(speak, Math.max(patienceMs, last + GAP_MS - performance.now()));
     },
     unsay: (key: string): void => void texts.delete(key),
   };

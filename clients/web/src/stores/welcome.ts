@@ -10,6 +10,8 @@ import { useToasts } from "./toasts";
 const URGENT_AFTER_MS = 3000;
 const URGENT_LASTS_MS = 7000;
 const WELCOME_LASTS_MS = 6000;
+/** Later than this after the login, nobody is greeted: the first summary may be that of a reconnect hours later. */
+const WELCOMES_FOR_MS = 60_000;
 
 export const useWelcome = defineStore("welcome", () => {
   const settings = useSettings();
@@ -18,15 +20,21 @@ export const useWelcome = defineStore("welcome", () => {
 
   /**
    * The first summary after a fresh login is shown. Those of reloads and reconnects are, too, when more waits than
-   * the last one said.
+   * the last one said: in a tab that somebody sees, and in one only. So what is stored is what was said, and a tab
+   * that is hidden leaves the news to the next one that hears of it.
    */
   function follow({ client, user, fresh }: Desk): void {
+    const said = (): Summary["tasks"] | null => client.store.read<Summary["tasks"] | null>("waiting", null);
     let first = fresh;
+    let heard = said();
+    setTimeout(() => (first = false), WELCOMES_FOR_MS);
     client.on("summary", (summary) => {
-      const before = client.store.read<Summary["tasks"] | null>("waiting", null);
-      client.store.write("waiting", summary.tasks);
+      const more = [heard, said()].every((before) => before && grown(before, summary.tasks));
+      heard = summary.tasks;
+      if (!first && more && !isSeen()) return;
       if (first) show(t("app.welcome", { name: user.name }), summary);
-      else if (before && grown(before, summary.tasks) && isSeen()) show(t("app.changed"), summary);
+      else if (more) show(t("app.changed"), summary);
+      client.store.write("waiting", summary.tasks);
       first = false;
     });
   }

@@ -67,7 +67,7 @@ export function followArrivals(desk: Desk, toasts: Toasts): void {
   });
   desk.client.on("toast", ({ notification, replayed }) => {
     const settings = useSettings();
-    const verdict = arrivals.take(notification, replayed || document.hidden, Date.now());
+    const verdict = arrivals.take(notification, replayed || document.hidden, performance.now());
     if (settings.sound) playSound(notification.urgent);
     if (settings.desktop && document.hidden) notifyDesktop(onDesktop(notification, verdict));
   });

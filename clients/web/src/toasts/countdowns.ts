@@ -25,7 +25,7 @@ export class Countdowns {
     if (this.#holders.size === 0) {
       for (const left of this.#left.values()) {
         clearTimeout(left.timer);
-        left.ms = Math.max(0, left.ms - (Date.now() - left.since));
+        left.ms = Math.max(0, left.ms - (performance.now() - left.since));
       }
     }
     this.#holders.add(holder);
@@ -40,7 +40,7 @@ export class Countdowns {
   #run(key: string): void {
     const left = this.#left.get(key);
     if (!left) return;
-    left.since = Date.now();
+    left.since = performance.now();
     left.timer = setTimeout(() => {
       this.#left.delete(key);
       this.over(key);
