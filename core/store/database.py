@@ -28,6 +28,7 @@ _SQLITE_BROWSERS = 2
 _POSTGRES_BROWSERS = 4
 _BUSY_TIMEOUT_S = 5
 _BUSY_PAUSE_S = 0.001
+_BUSY_TRIES = 500
 _READ_ONLY = "25006"
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58", _READ_ONLY)
 """Of SQLSTATE: the classes connection, resources, an operator's doing, the system below; and a standby's refusal."""
@@ -215,13 +216,18 @@ def _sqlite_engine(url: str, *, connections: int, writes: bool = False) -> Engin
 
 
 def _once_free(attempt: Callable[[], object]) -> None:
-    """Try until no other connection has the lock that is needed; after the deadline, raise what SQLite says."""
+    """Try until no other connection has the lock that is needed; after the deadline, raise what SQLite says.
+
+    And not before half a second of tries: of a time in which the machine stood still, nobody can say who had the lock.
+    """
     deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    tries = 0
     while True:
         try:
             attempt()
         except (sqlite3.OperationalError, OperationalError) as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
+            tries += 1
+            if not _is_busy(error) or (tries >= _BUSY_TRIES and time.monotonic() > deadline):
                 raise
             time.sleep(_BUSY_PAUSE_S)
         else:

@@ -14,7 +14,7 @@ from typing import Any
 from clients.python.auth import FixedToken
 from clients.python.errors import UnreachableError
 from clients.python.journal import open_state
-from clients.python.session import Session
+from clients.python.session import Failures, Session
 from core.domain.ids import new_id
 from core.services.budget import Budget
 from core.services.counters import CounterService
@@ -285,9 +285,8 @@ class Device:
         if not self.link.accepted:
             self.link.abort()
             return False
-        self.session = Session(
-            self.link, self.keeper, FixedToken(token), {"on_notification": self._on_notification}, _nothing
-        )
+        handlers = {"on_notification": self._on_notification}
+        self.session = Session(self.link, self.keeper, FixedToken(token), handlers, _nothing, Failures())
         self._running = asyncio.create_task(self._run(self.session, self.link))
         return True
 

@@ -1,6 +1,7 @@
 """Transactions as the store runs them."""
 
 import asyncio
+import sqlite3
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -49,6 +50,29 @@ async def test_who_writes_all_the_time_keeps_nobody_out(sqlite_url):
                 commits += 1
             await adding
             assert commits - before < 20
+
+
+def test_whom_the_machine_held_up_past_the_deadline_still_tries(tmp_path, monkeypatch):
+    """As a laptop that slept, or a virtual machine that was moved: the time went by, and nobody held the lock in it."""
+    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_S", 0)
+    holder, waiting = (
+        sqlite3.connect(tmp_path / "log.db", isolation_level=None, timeout=0) for _ in range(2)
+    )
+    holder.execute("BEGIN IMMEDIATE")
+
+    def attempt() -> None:
+        try:
+            waiting.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            if holder.in_transaction:
+                holder.execute("ROLLBACK")
+            raise
+
+    database_module._once_free(attempt)
+
+    assert waiting.in_transaction
+    holder.close()
+    waiting.close()
 
 
 async def test_work_that_raises_leaves_nothing(database):
