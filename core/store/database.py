@@ -1,7 +1,9 @@
 """One way to run SQL on SQLite and on PostgreSQL: a plain function over a connection, run off the event loop."""
 
 import asyncio
+import fcntl
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -144,8 +146,9 @@ class _SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, url: str) -> None:
+        self._turn = _Turn(url.removeprefix("sqlite:///") + "-turn")
         self._reading = _sqlite_engine(url, connections=_SQLITE_READERS + _SQLITE_BROWSERS)
-        self._writing = _sqlite_engine(url, connections=1, writes=True)
+        self._writing = _sqlite_engine(url, connections=1, turn=self._turn)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
         self._browsers = ThreadPoolExecutor(_SQLITE_BROWSERS, thread_name_prefix="sqlite-browse")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
@@ -172,6 +175,7 @@ class _SqliteDatabase:
         self._writer.shutdown()
         self._reading.dispose()
         self._writing.dispose()
+        self._turn.close()
 
     async def _run(self, executor: Executor, engine: Engine, work: Work[T]) -> T:
         def run() -> T:
@@ -182,7 +186,35 @@ class _SqliteDatabase:
             return await asyncio.get_running_loop().run_in_executor(executor, run)
 
 
-def _sqlite_engine(url: str, *, connections: int, writes: bool = False) -> Engine:
+class _Turn:
+    """Whose turn it is to write next, among all programs on one database: they lock a file beside it.
+
+    SQLite's lock goes to whoever asks in the moment in which it is free, which is mostly who had it and has more to
+    write. Who has the turn is the only one to ask.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = self._file
+        _once_free(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _sqlite_engine(url: str, *, connections: int, turn: _Turn | None = None) -> Engine:
+    """With `turn`, for transactions that write."""
     engine = create_engine(
         url,
         pool_size=connections,
@@ -199,7 +231,7 @@ def _sqlite_engine(url: str, *, connections: int, writes: bool = False) -> Engin
             connection.execute(f"PRAGMA {pragma}")
         # The switch asks no busy handler: of two that open a new file at once, one has to try again.
         _once_free(lambda: connection.execute("PRAGMA journal_mode=WAL"))
-        if writes:
+        if turn:
             # From here on it waits in `begin`: SQLite's own waiting asks ten times a second, and can miss for seconds
             # each pause of a program that writes all the time.
             connection.execute("PRAGMA busy_timeout=0")
@@ -207,8 +239,9 @@ def _sqlite_engine(url: str, *, connections: int, writes: bool = False) -> Engin
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A deferred transaction that reads and then writes fails at once when another writes: no waiting helps.
-        if writes:
-            _once_free(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        if turn:
+            with turn:
+                _once_free(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         else:
             connection.exec_driver_sql("BEGIN")
 
@@ -225,7 +258,7 @@ def _once_free(attempt: Callable[[], object]) -> None:
     while True:
         try:
             attempt()
-        except (sqlite3.OperationalError, OperationalError) as error:
+        except (sqlite3.OperationalError, OperationalError, BlockingIOError) as error:
             tries += 1
             if not _is_busy(error) or (tries >= _BUSY_TRIES and time.monotonic() > deadline):
                 raise
@@ -234,7 +267,9 @@ def _once_free(attempt: Callable[[], object]) -> None:
             return
 
 
-def _is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:
+def _is_busy(error: sqlite3.OperationalError | OperationalError | BlockingIOError) -> bool:
+    if isinstance(error, BlockingIOError):
+        return True
     driver_error = error.orig if isinstance(error, OperationalError) else error
     code: int = getattr(driver_error, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_BUSY

@@ -49,7 +49,7 @@ async def test_who_writes_all_the_time_keeps_nobody_out(sqlite_url):
                 await busy.write(take_long)
                 commits += 1
             await adding
-            assert commits - before < 20
+            assert commits - before < 5
 
 
 def test_whom_the_machine_held_up_past_the_deadline_still_tries(tmp_path, monkeypatch):
