@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -146,7 +147,7 @@ class _SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, url: str) -> None:
-        self._turn = _Turn(url.removeprefix("sqlite:///") + "-turn")
+        self._turn = _Turn(url.removeprefix("sqlite:///"))
         self._reading = _sqlite_engine(url, connections=_SQLITE_READERS + _SQLITE_BROWSERS)
         self._writing = _sqlite_engine(url, connections=1, turn=self._turn)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
@@ -193,13 +194,17 @@ class _Turn:
     write. Who has the turn is the only one to ask.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, database: str) -> None:
+        self._database = database
         self._file: int | None = None
 
     def __enter__(self) -> None:
         if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(f"{self._database}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if os.geteuid() == 0:
+                # As SQLite does with what it makes: a command of root's must not keep the servers out.
+                owner = Path(self._database).stat()
+                os.fchown(self._file, owner.st_uid, owner.st_gid)
         file = self._file
         _once_free(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
 

@@ -1,10 +1,12 @@
 """Transactions as the store runs them."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -145,3 +147,20 @@ async def test_lists_that_take_long_hold_up_nobody_else(database, url, monkeypat
         if holding:
             await holding.close()
         await asyncio.gather(*walking)
+
+
+async def test_what_root_makes_beside_a_file_belongs_to_whom_the_file_belongs(sqlite_url):
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    for made in path.parent.glob(f"{path.name}-*"):
+        made.unlink()
+    owner = os.geteuid() or 65534
+    os.chown(path, owner, -1)
+
+    async with opened(sqlite_url) as database:
+        await database.write(lambda connection: connection.execute(text("DELETE FROM inbox")))
+        made = {
+            file.name.removeprefix(path.name): file.stat().st_uid
+            for file in path.parent.glob(f"{path.name}-*")
+        }
+
+    assert made == dict.fromkeys(("-wal", "-shm", "-turn"), owner)
