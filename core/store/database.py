@@ -1,15 +1,11 @@
 """One way to run SQL on SQLite and on PostgreSQL: a plain function over a connection, run off the event loop."""
 
 import asyncio
-import fcntl
 import math
-import os
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -21,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.domain.errors import Unavailable
 from core.store.loader import K, Loader, ReadMany, V
+from core.store.turn import BUSY_TIMEOUT_S, Turn, once_free
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -29,9 +26,6 @@ STATEMENT_TIMEOUT_S = 5
 _SQLITE_READERS = 4
 _SQLITE_BROWSERS = 2
 _POSTGRES_BROWSERS = 4
-_BUSY_TIMEOUT_S = 5
-_BUSY_PAUSE_S = 0.001
-_BUSY_TRIES = 500
 _READ_ONLY = "25006"
 _STATES_OF_THE_SERVER = ("08", "53", "57", "58", _READ_ONLY)
 """Of SQLSTATE: the classes connection, resources, an operator's doing, the system below; and a standby's refusal."""
@@ -147,7 +141,7 @@ class _SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, url: str) -> None:
-        self._turn = _Turn(url.removeprefix("sqlite:///"))
+        self._turn = Turn(url.removeprefix("sqlite:///"))
         self._reading = _sqlite_engine(url, connections=_SQLITE_READERS + _SQLITE_BROWSERS)
         self._writing = _sqlite_engine(url, connections=1, turn=self._turn)
         self._readers = ThreadPoolExecutor(_SQLITE_READERS, thread_name_prefix="sqlite-read")
@@ -187,38 +181,7 @@ class _SqliteDatabase:
             return await asyncio.get_running_loop().run_in_executor(executor, run)
 
 
-class _Turn:
-    """Whose turn it is to write next, among all programs on one database: they lock a file beside it.
-
-    SQLite's lock goes to whoever asks in the moment in which it is free, which is mostly who had it and has more to
-    write. Who has the turn is the only one to ask.
-    """
-
-    def __init__(self, database: str) -> None:
-        self._database = database
-        self._file: int | None = None
-
-    def __enter__(self) -> None:
-        if self._file is None:
-            self._file = os.open(f"{self._database}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if os.geteuid() == 0:
-                # As SQLite does with what it makes: a command of root's must not keep the servers out.
-                owner = Path(self._database).stat()
-                os.fchown(self._file, owner.st_uid, owner.st_gid)
-        file = self._file
-        _once_free(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-
-def _sqlite_engine(url: str, *, connections: int, turn: _Turn | None = None) -> Engine:
+def _sqlite_engine(url: str, *, connections: int, turn: Turn | None = None) -> Engine:
     """With `turn`, for transactions that write."""
     engine = create_engine(
         url,
@@ -232,10 +195,10 @@ def _sqlite_engine(url: str, *, connections: int, turn: _Turn | None = None) -> 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own
-        for pragma in (f"busy_timeout={_BUSY_TIMEOUT_S * 1_000}", "synchronous=FULL"):
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_S * 1_000}", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
         # The switch asks no busy handler: of two that open a new file at once, one has to try again.
-        _once_free(lambda: connection.execute("PRAGMA journal_mode=WAL"))
+        once_free(lambda: connection.execute("PRAGMA journal_mode=WAL"))
         if turn:
             # From here on it waits in `begin`: SQLite's own waiting asks ten times a second, and can miss for seconds
             # each pause of a program that writes all the time.
@@ -246,38 +209,11 @@ def _sqlite_engine(url: str, *, connections: int, turn: _Turn | None = None) -> 
         # A deferred transaction that reads and then writes fails at once when another writes: no waiting helps.
         if turn:
             with turn:
-                _once_free(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+                once_free(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         else:
             connection.exec_driver_sql("BEGIN")
 
     return engine
-
-
-def _once_free(attempt: Callable[[], object]) -> None:
-    """Try until no other connection has the lock that is needed; after the deadline, raise what SQLite says.
-
-    And not before half a second of tries: of a time in which the machine stood still, nobody can say who had the lock.
-    """
-    deadline = time.monotonic() + _BUSY_TIMEOUT_S
-    tries = 0
-    while True:
-        try:
-            attempt()
-        except (sqlite3.OperationalError, OperationalError, BlockingIOError) as error:
-            tries += 1
-            if not _is_busy(error) or (tries >= _BUSY_TRIES and time.monotonic() > deadline):
-                raise
-            time.sleep(_BUSY_PAUSE_S)
-        else:
-            return
-
-
-def _is_busy(error: sqlite3.OperationalError | OperationalError | BlockingIOError) -> bool:
-    if isinstance(error, BlockingIOError):
-        return True
-    driver_error = error.orig if isinstance(error, OperationalError) else error
-    code: int = getattr(driver_error, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class _PostgresDatabase:

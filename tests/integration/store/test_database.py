@@ -15,6 +15,7 @@ from sqlalchemy import text
 from core.domain.inbox import InboxFilter
 from core.store import database as database_module
 from core.store import inbox as inbox_module
+from core.store import turn
 from core.store.inbox import SqlInbox
 from tests.support.plans import rows_scanned
 from tests.support.store import opened, scalar
@@ -56,7 +57,7 @@ async def test_who_writes_all_the_time_keeps_nobody_out(sqlite_url):
 
 def test_whom_the_machine_held_up_past_the_deadline_still_tries(tmp_path, monkeypatch):
     """As a laptop that slept, or a virtual machine that was moved: the time went by, and nobody held the lock in it."""
-    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_S", 0)
+    monkeypatch.setattr(turn, "BUSY_TIMEOUT_S", 0)
     holder, waiting = (
         sqlite3.connect(tmp_path / "log.db", isolation_level=None, timeout=0) for _ in range(2)
     )
@@ -70,7 +71,7 @@ def test_whom_the_machine_held_up_past_the_deadline_still_tries(tmp_path, monkey
                 holder.execute("ROLLBACK")
             raise
 
-    database_module._once_free(attempt)
+    turn.once_free(attempt)
 
     assert waiting.in_transaction
     holder.close()
