@@ -338,6 +338,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         try:
             await super()._handle_disconnect(eio_sid, namespace, reason)
         except BaseException:
+            # Whatever cut it short, who is gone must not stay in rooms.
             self.manager.basic_disconnect(sid, namespace)
             raise
 

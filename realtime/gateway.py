@@ -120,6 +120,7 @@ class Gateway:
             _logger.log(level, "❌ [WS] 会话未能开始: %s", error, extra={"user_id": session.user.id})
             session.cut("begin_failed")
         except BaseException:
+            # Half begun, its rooms would be held for ever.
             session.cut("begin_failed")
             raise
 

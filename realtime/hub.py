@@ -57,6 +57,7 @@ class Hub:
         try:
             await self._opened(names, fresh)
         except BaseException:
+            # Also when cancelled: whoever asked for them does not know that they are pinned.
             self.unpin(names)
             raise
 

@@ -219,7 +219,7 @@ async def open_connection(url: str, auth: Payload, transports: Sequence[str] = T
             await connection.close()
             if transport == transports[-1] or not _never_opened(exc):
                 raise
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else knows of it
             await connection.close()
             raise
         else:

@@ -58,7 +58,7 @@ class Journal:
         try:
             self.state = _load(path)
             self._compact()
-        except BaseException:
+        except BaseException:  # whoever could close it has not got it
             self.close()
             raise
 

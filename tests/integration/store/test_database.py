@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from core.domain.errors import Unavailable
 from core.domain.inbox import InboxFilter
 from core.store import database as database_module
 from core.store import inbox as inbox_module
@@ -76,6 +77,19 @@ def test_whom_the_machine_held_up_past_the_deadline_still_tries(tmp_path, monkey
     assert waiting.in_transaction
     holder.close()
     waiting.close()
+
+
+async def test_whose_turn_does_not_come_in_time_is_told_so_and_may_try_again(sqlite_url, monkeypatch):
+    monkeypatch.setattr(turn, "BUSY_TIMEOUT_S", 0)
+    async with opened(sqlite_url) as database:
+        await database.write(lambda connection: connection.execute(text("INSERT INTO inbox VALUES ('1', 1)")))
+        other = turn.Turn(sqlite_url.removeprefix("sqlite:///"))
+        with other, pytest.raises(Unavailable):
+            await database.write(lambda connection: connection.execute(text("DELETE FROM inbox")))
+        other.close()
+        assert await scalar(database, "SELECT count(*) FROM inbox") == 1
+        await database.write(lambda connection: connection.execute(text("DELETE FROM inbox")))
+        assert await scalar(database, "SELECT count(*) FROM inbox") == 0
 
 
 async def test_work_that_raises_leaves_nothing(database):
